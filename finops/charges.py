@@ -1,0 +1,310 @@
+"""Charges: a delivered bill becomes one Parquet file per partition, or nothing changes.
+
+Rows stream through in batches, so memory does not grow with the bill. Every row ends up in
+`charges/` or, with a reason, in `quarantine/`; what was written is read back and must add up to
+what was read.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finops import batches, checks, focus, normalize, replacement
+from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
+from finops.partition import Partition
+from finops.raw import Delivery, RawObject
+from finops.tabular import said
+from finops.warehouse import Warehouse
+
+CHARGES = "charges"
+QUARANTINE = "quarantine"
+QUARANTINE_SCHEMA = pl.Schema({**focus.SCHEMA, checks.REASON: pl.String()})
+
+_BATCH_ROWS = 250_000
+_WRITERS = 2
+
+Progress = Callable[[int], None]
+"""Called with the number of rows that went through since the last call."""
+
+Totals = dict[str, Decimal]
+"""Money by currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Rows read from one raw object, as columns of FOCUS 1.0 to 1.4 and `x_` columns.
+
+    Text, decimal, float, datetime and map columns are all welcome: `finops.normalize` brings them
+    to the canonical types. `x_RawRow`, when absent, becomes the row's 0-based place in `rows`.
+    """
+
+    raw: RawObject
+    rows: pl.LazyFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What one delivery brought: rows, money by currency, and what was wrong with it."""
+
+    provider: str
+    source: str
+    rows: int
+    quarantined_rows: int
+    outside_rows: int
+    billed: Totals
+    quarantined: Totals
+    rounding: Totals
+    partitions: tuple[Partition, ...]
+    issues: tuple[Issue, ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted while rows go by."""
+
+    rows: int = 0
+    outside_rows: int = 0
+    quarantined_rows: int = 0
+    billed: Totals = field(default_factory=dict)
+    rounding: Totals = field(default_factory=dict)
+    broken: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def write(
+    bills: Iterable[Bill],
+    delivery: Delivery,
+    warehouse: Warehouse,
+    progress: Progress = lambda _: None,
+) -> Ingested:
+    """Replace the partitions that `delivery` speaks for by the rows of its `bills`.
+
+    Raises `DataError` for a bill that cannot be taken; nothing has changed then.
+    """
+    tally = _Tally()
+    with warehouse.workspace() as folder:
+        sink = _Sink(folder, delivery)
+        try:
+            for bill in bills:
+                _take(bill, delivery, sink, tally, progress)
+            sink.close()
+            files = {key: path for key, path in sink.finished()}
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot write below {folder}: {error.strerror or error}; "
+                f"free some space or check the permissions, nothing was changed"
+            ) from error
+        finally:
+            sink.close()
+        quarantined = _proven(files, tally, delivery.source)
+        return _published(files, delivery, warehouse, tally, quarantined)
+
+
+def read(warehouse: Warehouse, partition: Partition) -> pl.LazyFrame:
+    """Open the charges of one partition; raises `KeyError` when there are none."""
+    return pl.scan_parquet(warehouse.local(partition.key(CHARGES)))
+
+
+def partitions(warehouse: Warehouse, table: str = CHARGES) -> list[Partition]:
+    """List the partitions of a table, in order."""
+    found = (Partition.from_key(key) for key in warehouse.list(f"{table}/"))
+    return sorted(partition for partition in found if partition is not None)
+
+
+def _take(
+    bill: Bill, delivery: Delivery, sink: "_Sink", tally: _Tally, progress: Progress
+) -> None:
+    name = bill.raw.name
+    try:
+        rows = normalize.canonical(bill.rows, name)
+        for batch in rows.collect_batches(
+            chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming"
+        ):
+            _take_batch(batch, bill.raw, delivery, sink, tally)
+            progress(len(batch))
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{name}: cannot be read to its end ({said(error)}); fetch it again") from None
+
+
+def _take_batch(
+    batch: pl.DataFrame, raw: RawObject, delivery: Delivery, sink: "_Sink", tally: _Tally
+) -> None:
+    fatal = [*batches.unreadable(batch, raw.name), *checks.fatal_issues(batch, raw.name)]
+    if fatal:
+        raise DataError.of(fatal)
+    rows = batches.located(batch)
+    inside = rows.filter(batches.in_scope(delivery.scope))
+    tally.outside_rows += len(rows) - len(inside)
+    if inside.is_empty():
+        return
+    _add(tally.rounding, batches.rounding(inside))
+    tidy, untidy = batches.tidied(inside)
+    broken = {**checks.counts(tidy), **untidy}
+    for check, count in broken.items():
+        tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
+    tally.rows += len(tidy)
+    _add(tally.billed, billed(tidy))
+    identified = batches.identified(tidy, raw.sha256)
+    sink.write(identified, reasons=any(map(checks.quarantines, broken)))
+
+
+def billed(rows: pl.DataFrame) -> Totals:
+    """Add up BilledCost by currency; rows that name no currency count as XXX."""
+    currency = pl.col("BillingCurrency").fill_null(checks.NO_CURRENCY)
+    sums = rows.group_by(currency.alias("currency")).agg(pl.col("BilledCost").sum())
+    return {code: Decimal(amount) for code, amount in sorted(sums.iter_rows())}
+
+
+def _add(into: Totals, more: Mapping[str, Decimal]) -> None:
+    for currency, amount in more.items():
+        into[currency] = into.get(currency, Decimal(0)) + amount
+
+
+class _Sink:
+    """One growing Parquet file per table and partition, in `folder`."""
+
+    def __init__(self, folder: Path, delivery: Delivery) -> None:
+        self._folder = folder
+        self._delivery = delivery
+        self._open: dict[str, tuple[Path, pq.ParquetWriter]] = {}
+        self._pool = ThreadPoolExecutor(_WRITERS)
+
+    def write(self, rows: pl.DataFrame, *, reasons: bool) -> None:
+        """Append rows to their partitions; with `reasons`, set aside the ones that have one."""
+        if not reasons:
+            self._append(CHARGES, rows, focus.SCHEMA)
+            return
+        judged = rows.with_columns(checks.reasons().alias(checks.REASON))
+        good = judged.filter(pl.col(checks.REASON).is_null())
+        self._append(CHARGES, good, focus.SCHEMA)
+        bad = judged.filter(pl.col(checks.REASON).is_not_null())
+        self._append(QUARANTINE, bad, QUARANTINE_SCHEMA)
+
+    def finished(self) -> Iterable[tuple[str, Path]]:
+        """Yield (key, file) of every partition, identical rows told apart."""
+        for key, (path, _) in self._open.items():
+            batches.tell_twins_apart(path)
+            yield key, path
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        for _, writer in self._open.values():
+            writer.close()
+
+    def _append(self, table: str, rows: pl.DataFrame, schema: pl.Schema) -> None:
+        groups = rows.partition_by(batches.PERIOD, batches.DAY, as_dict=True, maintain_order=True)
+        jobs = []
+        for (period, day), group in groups.items():
+            partition = Partition(self._delivery.provider, self._delivery.source, period, day)
+            writer = self._writer(partition.key(table), schema)
+            jobs.append(self._pool.submit(_write_group, writer, group.select(schema.names())))
+        for job in jobs:
+            job.result()
+
+    def _writer(self, key: str, schema: pl.Schema) -> pq.ParquetWriter:
+        if key not in self._open:
+            path = self._folder / f"{len(self._open)}.parquet"
+            self._open[key] = path, open_parquet(path, schema)
+        return self._open[key][1]
+
+
+def open_parquet(path: Path, schema: pl.Schema) -> pq.ParquetWriter:
+    """Start a Parquet file whose bytes depend on its rows alone."""
+    return pq.ParquetWriter(
+        path,
+        _arrow(pl.DataFrame(schema=schema)).schema,
+        compression="zstd",
+        use_dictionary=[name for name in schema.names() if name != "x_ChargeId"],
+    )
+
+
+def _write_group(writer: pq.ParquetWriter, rows: pl.DataFrame) -> None:
+    writer.write_table(_arrow(rows))
+
+
+def _arrow(rows: pl.DataFrame) -> pa.Table:
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _proven(files: Mapping[str, Path], tally: _Tally, source: str) -> Totals:
+    """Read back what was written and hold it against what was read; return what is set aside."""
+    written: Totals = {}
+    quarantined: Totals = {}
+    rows = 0
+    for key, path in files.items():
+        table = pl.read_parquet(path, columns=["BillingCurrency", "BilledCost"])
+        rows += len(table)
+        _add(written, billed(table))
+        if key.startswith(f"{QUARANTINE}/"):
+            tally.quarantined_rows += len(table)
+            _add(quarantined, billed(table))
+    if rows != tally.rows or written != tally.billed:
+        raise FinopsError(
+            f"{source}: {tally.rows} rows worth {tally.billed} were read but {rows} rows worth "
+            f"{written} were written; nothing was published, please report this with the bill"
+        )
+    return quarantined
+
+
+def _published(
+    files: dict[str, Path],
+    delivery: Delivery,
+    warehouse: Warehouse,
+    tally: _Tally,
+    quarantined: Totals,
+) -> Ingested:
+    stale = [
+        key
+        for table in (CHARGES, QUARANTINE)
+        for key in warehouse.list(f"{table}/provider={delivery.provider}/source={delivery.source}/")
+        if key not in files and _in_scope(key, delivery)
+    ]
+    with warehouse.workspace() as folder:
+        for place, key in enumerate(stale):
+            if key.startswith(f"{CHARGES}/"):
+                # A day that vanished from a re-delivered bill becomes empty, not stale.
+                files[key] = folder / f"{place}.parquet"
+                open_parquet(files[key], focus.SCHEMA).close()
+        gone = [key for key in stale if key.startswith(f"{QUARANTINE}/")]
+        replacement.replace_all(warehouse, delivery.source, files, gone)
+    touched = {Partition.from_key(key) for key in files}
+    return Ingested(
+        provider=delivery.provider,
+        source=delivery.source,
+        rows=tally.rows,
+        quarantined_rows=tally.quarantined_rows,
+        outside_rows=tally.outside_rows,
+        billed=tally.billed,
+        quarantined=quarantined,
+        rounding={code: amount for code, amount in tally.rounding.items() if amount},
+        partitions=tuple(sorted(partition for partition in touched if partition is not None)),
+        issues=tuple(_issues(delivery, tally)),
+    )
+
+
+def _in_scope(key: str, delivery: Delivery) -> bool:
+    partition = Partition.from_key(key)
+    return partition is not None and delivery.scope.covers(partition)
+
+
+def _issues(delivery: Delivery, tally: _Tally) -> Iterable[Issue]:
+    for (name, check), count in sorted(tally.broken.items()):
+        yield checks.issue(check, count, name)
+    if tally.outside_rows:
+        yield Issue(
+            delivery.source,
+            f"{tally.outside_rows} rows lie outside the dates asked for and were left alone",
+            Severity.INFO,
+        )
+    for currency, amount in sorted(tally.rounding.items()):
+        if amount:
+            yield Issue(
+                delivery.source,
+                f"{amount} {currency} is finer than 18 decimals and was rounded away",
+                Severity.INFO,
+            )

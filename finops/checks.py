@@ -1,0 +1,187 @@
+"""What is wrong with a charge: row-level rules, evaluated together in one pass.
+
+A `FATAL` finding refuses the whole delivery, because its money cannot be counted or placed. A
+`QUARANTINE` finding sets the row aside with its money counted. A `WARNING` is shown and kept:
+real providers break many of the specification's rules, and dropping their rows would drop cost.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from finops import focus
+from finops.errors import Issue, Severity
+
+REASON = "x_QuarantineReason"
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+NO_CURRENCY = "XXX"
+"""ISO 4217's code for "no currency": quarantined money whose currency is missing."""
+
+# Providers round products to between 10 and 17 digits; only a real mismatch is worth a line.
+_RELATIVE_TOLERANCE = 1e-6
+_ABSOLUTE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule that `broken` rows break, with the sentence that says so and what to do."""
+
+    column: str
+    severity: Severity
+    message: str
+    broken: pl.Expr
+
+    @property
+    def id(self) -> str:
+        return f"{self.column}: {self.message}"
+
+
+def _null(column: str) -> pl.Expr:
+    return pl.col(column).is_null()
+
+
+def _not_allowed(column: str) -> pl.Expr:
+    return _null(column).not_() & pl.col(column).is_in(focus.BY_NAME[column].allowed).not_()
+
+
+def _mismatch(cost: str, price: str) -> pl.Expr:
+    """Compare cost with price times quantity, in floats: only to warn, never to compute."""
+    expected = pl.col(price).cast(pl.Float64) * pl.col("PricingQuantity").cast(pl.Float64)
+    actual = pl.col(cost).cast(pl.Float64)
+    tolerance = _ABSOLUTE_TOLERANCE + expected.abs() * _RELATIVE_TOLERANCE
+    corrected = pl.col("ChargeClass").is_not_null()
+    return ((actual - expected).abs() > tolerance).fill_null(value=False) & corrected.not_()
+
+
+_LEFT_NULL = tuple(
+    column.name
+    for column in focus.COST_AND_USAGE
+    if column.required
+    and column.name
+    not in {
+        "BilledCost",
+        "BillingCurrency",
+        "BillingPeriodEnd",
+        "BillingPeriodStart",
+        "ChargeCategory",
+        "ChargePeriodEnd",
+        "ChargePeriodStart",
+        # Conditional columns: a provider without the concept leaves them out altogether.
+        "BillingAccountType",
+        "PricingCurrency",
+        "PricingCurrencyEffectiveCost",
+        "ServiceSubcategory",
+    }
+)
+
+CHECKS = (
+    Check(
+        "ChargePeriodStart",
+        Severity.FATAL,
+        "neither ChargePeriodStart nor BillingPeriodStart is given, so the row has no day",
+        _null("ChargePeriodStart") & _null("BillingPeriodStart"),
+    ),
+    Check(
+        "ChargePeriodEnd",
+        Severity.FATAL,
+        "the charge period ends before it starts",
+        pl.col("ChargePeriodEnd") < pl.col("ChargePeriodStart"),
+    ),
+    Check(
+        "BillingPeriodEnd",
+        Severity.FATAL,
+        "the billing period ends before it starts",
+        pl.col("BillingPeriodEnd") < pl.col("BillingPeriodStart"),
+    ),
+    Check("BilledCost", Severity.QUARANTINE, "is missing", _null("BilledCost")),
+    Check(
+        "BillingCurrency",
+        Severity.QUARANTINE,
+        "is no ISO 4217 code such as USD",
+        pl.col("BillingCurrency").str.contains(CURRENCY_PATTERN).not_().fill_null(value=True),
+    ),
+    Check(
+        "ChargeCategory",
+        Severity.QUARANTINE,
+        f"is none of {', '.join(focus.CHARGE_CATEGORIES)}",
+        _null("ChargeCategory") | _not_allowed("ChargeCategory"),
+    ),
+    *(
+        Check(column, Severity.QUARANTINE, "is missing", _null(column))
+        for column in ("BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd")
+    ),
+    *(Check(column, Severity.WARNING, "is missing", _null(column)) for column in _LEFT_NULL),
+    *(
+        Check(
+            column.name,
+            Severity.WARNING,
+            f"is none of {', '.join(column.allowed)}",
+            _not_allowed(column.name),
+        )
+        for column in focus.COST_AND_USAGE
+        if column.allowed and column.name != "ChargeCategory"
+    ),
+    Check(
+        "ListCost",
+        Severity.WARNING,
+        "differs from ListUnitPrice x PricingQuantity",
+        _mismatch("ListCost", "ListUnitPrice"),
+    ),
+    Check(
+        "ContractedCost",
+        Severity.WARNING,
+        "differs from ContractedUnitPrice x PricingQuantity",
+        _mismatch("ContractedCost", "ContractedUnitPrice"),
+    ),
+    *(
+        Check(unit, Severity.WARNING, f"is missing although {quantity} is given", _null(unit) & _null(quantity).not_())
+        for quantity, unit in (("ConsumedQuantity", "ConsumedUnit"), ("PricingQuantity", "PricingUnit"))
+    ),
+    *(
+        Check(price, Severity.WARNING, "is negative", pl.col(price) < 0)
+        for price in ("ListUnitPrice", "ContractedUnitPrice")
+    ),
+)
+
+BAD_JSON = "is no JSON object and was left out"
+
+_QUARANTINING = tuple(check for check in CHECKS if check.severity is Severity.QUARANTINE)
+
+
+def counts(rows: pl.DataFrame) -> dict[str, int]:
+    """Count the broken rows of each check, by check id; checks nothing breaks are left out."""
+    found = rows.lazy().select(check.broken.sum().alias(check.id) for check in CHECKS)
+    return {name: int(count) for name, count in found.collect().row(0, named=True).items() if count}
+
+
+def fatal_issues(rows: pl.DataFrame, where: str, most: int = 5) -> Iterator[Issue]:
+    """Name the first rows that make the delivery unusable; `x_RawRow` is their 0-based number."""
+    for check in CHECKS:
+        if check.severity is Severity.FATAL:
+            for row in rows.filter(check.broken).get_column("x_RawRow").head(most):
+                yield Issue(f"{where}: row {row + 1}", f"{check.message}; correct it at the source")
+
+
+def reasons() -> pl.Expr:
+    """Say why a row is set aside; null for a row that is fine."""
+    said = [pl.when(check.broken).then(pl.lit(check.id)) for check in _QUARANTINING]
+    joined = pl.concat_str(said, separator="; ", ignore_nulls=True)
+    return pl.when(pl.any_horizontal(check.broken for check in _QUARANTINING)).then(joined)
+
+
+def issue(check_id: str, count: int, where: str) -> Issue:
+    """Turn a count of broken rows into the issue a user sees."""
+    column, _, message = check_id.partition(": ")
+    rows = "1 row" if count == 1 else f"{count} rows"
+    return Issue(f"{where}: {column}", f"{message} ({rows})", _severity(check_id))
+
+
+def quarantines(check_id: str) -> bool:
+    """Tell whether rows that break this check are set aside."""
+    return _severity(check_id) is Severity.QUARANTINE
+
+
+def _severity(check_id: str) -> Severity:
+    found = (check.severity for check in CHECKS if check.id == check_id)
+    return next(found, Severity.WARNING)

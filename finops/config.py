@@ -1,0 +1,132 @@
+"""`finops.toml`: where things are, which sources there are, whom to alert."""
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from finops.errors import ConfigError
+from finops.identity import slug
+from finops.settings import Frozen, issues_of, read_toml
+
+FILE_NAME = "finops.toml"
+THRESHOLDS_PERCENT = (Decimal(50), Decimal(80), Decimal(100))
+
+
+def _source_name(name: str) -> str:
+    if slug(name).replace("_", "-") != name.replace("_", "-"):
+        raise ValueError("a source is named in lower-case letters, digits, - and _")
+    return name
+
+
+class WarehouseConfig(Frozen):
+    """`[warehouse]`: a folder, or `s3://bucket/prefix`."""
+
+    url: str = "./warehouse"
+
+
+class LedgerConfig(Frozen):
+    """`[ledger]`: the name checkpoints are signed under, and the keys.
+
+    `key` is the file of the private key (or the environment variable FINOPS_LEDGER_KEY holds the
+    key itself); `verifier` is the public key that `finops ledger verify` trusts.
+    """
+
+    origin: str
+    key: str = "keys/ledger.key"
+    verifier: str | None = None
+
+
+class SourceConfig(Frozen):
+    """`[sources.NAME]`: the provider, and the settings that only this provider knows."""
+
+    provider: str
+    settings: Mapping[str, Any] = {}
+
+
+class SlackConfig(Frozen):
+    """`[alerts.slack]`: the environment variable that holds the webhook URL."""
+
+    webhook_env: str = "FINOPS_SLACK_WEBHOOK"
+
+
+class EmailConfig(Frozen):
+    """`[alerts.email]`: the SMTP relay. Credentials come from the environment."""
+
+    host: str
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: str
+    recipients: tuple[str, ...] = ()
+    username_env: str | None = None
+    password_env: str | None = None
+
+
+class AlertsConfig(Frozen):
+    """`[alerts]`: the thresholds in percent of a budget, and the ways out.
+
+    With `print_only` alerts are shown in the terminal and nothing is sent.
+    """
+
+    thresholds: tuple[Annotated[Decimal, Field(gt=0, le=1000)], ...] = THRESHOLDS_PERCENT
+    print_only: bool = False
+    report_url: str | None = None
+    slack: SlackConfig | None = None
+    email: EmailConfig | None = None
+
+
+class Config(Frozen):
+    """The whole of `finops.toml`. Relative paths start at `base`, the file's folder."""
+
+    company: str = Field(min_length=1)
+    organization: str = "organization.toml"
+    warehouse: WarehouseConfig = WarehouseConfig()
+    ledger: LedgerConfig
+    sources: Mapping[Annotated[str, AfterValidator(_source_name)], SourceConfig] = {}
+    alerts: AlertsConfig = AlertsConfig()
+    base: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def organization_path(self) -> Path:
+        return self.base / self.organization
+
+    @property
+    def ledger_key_path(self) -> Path:
+        return self.base / self.ledger.key
+
+    def source(self, name: str) -> SourceConfig:
+        """Return the source called `name`; raises `ConfigError` when there is none."""
+        if name not in self.sources:
+            known = ", ".join(self.sources) or "none yet"
+            raise ConfigError(
+                f"{FILE_NAME}: there is no source {name!r}; the sources are: {known}"
+            )
+        return self.sources[name]
+
+
+def load(path: Path) -> Config:
+    """Read `finops.toml`; raises `ConfigError` naming every mistake at once."""
+    if path.is_dir():
+        path /= FILE_NAME
+    table = read_toml(path)
+    table.pop("base", None)
+    for name, source in dict(table.get("sources") or {}).items():
+        if isinstance(source, dict):
+            settings = {key: value for key, value in source.items() if key != "provider"}
+            kept = {"provider": source["provider"]} if "provider" in source else {}
+            table["sources"][name] = {**kept, "settings": settings}
+    try:
+        return Config.model_validate({**table, "base": path.resolve().parent})
+    except ValidationError as error:
+        raise ConfigError.of(issues_of(error, path.name, Config)) from None
+
+
+def secret(variable: str, needed_for: str) -> str:
+    """Read a credential from the environment; raises `ConfigError` naming the variable, never a value."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise ConfigError(f"{needed_for}: set the environment variable {variable}")
+    return value

@@ -1,0 +1,198 @@
+"""Lifting a bill of FOCUS 1.0 to 1.4 to the canonical columns and types.
+
+Text, floats, decimals, dates and maps become what `finops.focus` says they are. A value that
+cannot be converted, or that loses digits, is kept as text in a *suspect* column (`~BilledCost`),
+so that nothing changes silently.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from finops import focus, money
+from finops.errors import DataError
+from finops.focus import Column, Kind
+
+SUSPECT = "~"
+ROW = "x_RawRow"
+
+CORE = (
+    "BilledCost",
+    "BillingCurrency",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+)
+"""Without these a table is no FOCUS bill, whatever its version."""
+
+_RENAMED = {"ProviderName": "x_ProviderName", "PublisherName": "x_PublisherName"}
+_FALLBACKS: Mapping[str, Sequence[str]] = {
+    # FOCUS 1.3 split ProviderName and PublisherName into who sells and who hosts.
+    "ServiceProviderName": ("x_ProviderName", "x_PublisherName", "InvoiceIssuerName"),
+    "HostProviderName": ("x_ProviderName",),
+}
+_TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d")
+_LONGEST_EXACT_TEXT = money.SCALE + len("0.")
+
+
+def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """Bring `rows` to `focus.CONTENT` plus the row number and suspect columns.
+
+    `name` is what messages call the bill. Raises `DataError` when it is no FOCUS bill.
+    """
+    rows = rows if ROW in rows.collect_schema() else rows.with_row_index(ROW)
+    schema = rows.collect_schema()
+    delivered = _matched(schema.names())
+    _demand_core(delivered, name)
+    typed = [column for column in focus.CONTENT if column.name in delivered]
+    values = [
+        _value(column, delivered[column.name], schema[delivered[column.name]]).alias(column.name)
+        for column in typed
+    ]
+    suspects = [
+        _suspect(column, delivered[column.name], schema[delivered[column.name]]).alias(
+            SUSPECT + column.name
+        )
+        for column in typed
+        if _can_fail(column, schema[delivered[column.name]])
+    ]
+    unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW})
+    kept = [_as_json(unknown).alias(focus.SOURCE_COLUMNS)] if unknown else []
+    lifted = rows.select(pl.col(ROW).cast(pl.Int64), *values, *suspects, *kept)
+    return _completed(lifted, {*delivered, *([focus.SOURCE_COLUMNS] if unknown else [])})
+
+
+def canonical_json(text: str | None) -> str | None:
+    """Write a JSON object with sorted keys and no spaces, so that equal tags are equal text.
+
+    Accepts what providers send: an object, a list of key and value pairs (a MAP column), and
+    Azure's object without braces. Returns `None` for no tags; raises `ValueError` for no JSON.
+    """
+    if text is None:
+        return None
+    stripped = text.strip()
+    braced = stripped if stripped[:1] in {"{", "["} else f"{{{stripped}}}"
+    found = json.loads(braced, parse_float=lambda number: number)
+    if isinstance(found, list):
+        found = {pair["key"]: pair["value"] for pair in found}
+    if not isinstance(found, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - callers treat all bad JSON alike
+    if not found:
+        return None
+    return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _matched(names: Sequence[str]) -> dict[str, str]:
+    """Map canonical names to delivered ones; some databases change the case on export."""
+    by_lower = {name.strip().lower(): name for name in names}
+    wanted = {name.lower(): name for name in focus.BY_NAME}
+    wanted |= {old.lower(): new for old, new in _RENAMED.items()}
+    content = {column.name for column in focus.CONTENT}
+    return {
+        wanted[lower]: name
+        for lower, name in by_lower.items()
+        if lower in wanted and wanted[lower] in content
+    }
+
+
+def _demand_core(delivered: Mapping[str, str], name: str) -> None:
+    missing = [column for column in CORE if column not in delivered]
+    if missing:
+        raise DataError(
+            f"{name}: is no FOCUS bill: it has no {', '.join(missing)}; "
+            f"export it as FOCUS 1.0 to 1.4 (or use the provider made for this format)"
+        )
+
+
+def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
+    source = pl.col(delivered)
+    match column.kind:
+        case Kind.MONEY | Kind.PRICE | Kind.QUANTITY:
+            return _decimal(source, dtype)
+        case Kind.TIME:
+            return _time(source, dtype)
+        case Kind.JSON:
+            nested = isinstance(dtype, pl.List | pl.Struct)
+            return pl.struct(source.alias("nested")).struct.json_encode() if nested else source
+        case Kind.COUNT:
+            return source.cast(pl.Int64, strict=False)
+        case Kind.FLAG:
+            return source if dtype == pl.Boolean else source.str.to_lowercase() == "true"
+        case _:
+            text = source if dtype == pl.String else source.cast(pl.String)
+            return _spelled(text, column.allowed) if column.allowed else text
+
+
+def _decimal(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Read exactly: text digit by digit, a double by the shortest text that names it."""
+    if dtype.is_float() or dtype == pl.String:
+        return _plain_text(source).cast(money.DTYPE, strict=False)
+    return source.cast(money.DTYPE, strict=False)
+
+
+def _plain_text(source: pl.Expr) -> pl.Expr:
+    return source.cast(pl.String).str.strip_chars()
+
+
+def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.Datetime):
+        zoned = source.dt.convert_time_zone("UTC") if dtype.time_zone else source.dt.replace_time_zone("UTC")
+        return zoned.dt.cast_time_unit("us")
+    if dtype == pl.Date:
+        return source.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    text = (
+        _plain_text(source)
+        .str.replace(r" ?UTC$", "Z")
+        .str.replace(" ", "T", literal=True)
+    )
+    parsed = [
+        text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+        if form.endswith("z")
+        else text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+        for form in _TIME_FORMATS
+    ]
+    return pl.coalesce(parsed)
+
+
+def _spelled(text: pl.Expr, allowed: Sequence[str]) -> pl.Expr:
+    """Accept `Usage-based` for `Usage-Based`; leave what is not allowed for the checks."""
+    lower = text.str.to_lowercase()
+    return lower.replace_strict({word.lower(): word for word in allowed}, default=text)
+
+
+def _can_fail(column: Column, dtype: pl.DataType) -> bool:
+    """Tell whether a conversion can fail or round; integers and native times cannot."""
+    if column.kind in {Kind.MONEY, Kind.PRICE, Kind.QUANTITY}:
+        return not dtype.is_integer()
+    if column.kind is Kind.COUNT:
+        return not dtype.is_integer()
+    return column.kind is Kind.TIME and not dtype.is_temporal()
+
+
+def _suspect(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
+    """Keep the text of values that became null, and of amounts too fine for 18 decimals."""
+    text = _plain_text(pl.col(delivered))
+    doubtful = _value(column, delivered, dtype).is_null() & pl.col(delivered).is_not_null()
+    if column.kind is Kind.MONEY and not dtype.is_decimal():
+        doubtful |= text.str.len_bytes() > _LONGEST_EXACT_TEXT
+        doubtful |= text.str.contains_any(["e-", "E-"])
+    return pl.when(doubtful).then(text)
+
+
+def _as_json(unknown: Sequence[str]) -> pl.Expr:
+    return pl.struct(pl.col(name).cast(pl.String) for name in unknown).struct.json_encode()
+
+
+def _completed(rows: pl.LazyFrame, present: set[str]) -> pl.LazyFrame:
+    """Add absent columns as nulls, and fill the ones that 1.3 introduced from older ones."""
+    absent = [
+        pl.lit(None, column.dtype).alias(column.name)
+        for column in focus.CONTENT
+        if column.name not in present
+    ]
+    filled = [
+        pl.coalesce(name, *older).alias(name) for name, older in _FALLBACKS.items()
+    ]
+    return rows.with_columns(absent).with_columns(filled)

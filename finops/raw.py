@@ -1,0 +1,114 @@
+"""Raw evidence: what a provider sent, byte for byte, named by its SHA-256.
+
+Raw objects are never rewritten. Beside each stands a receipt that says how it was got.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from finops.partition import Partition, Window
+from finops.warehouse import Warehouse
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RawObject:
+    """One kept reply or file.
+
+    `name` is what the provider calls it (a path, an S3 URI, an endpoint); `receipt` says how it
+    was got: endpoint, parameters, status, ETag or run id. It never holds a credential.
+    """
+
+    sha256: str
+    size_bytes: int
+    name: str
+    receipt: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"raw/{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which partitions a delivery speaks for: whole billing periods, days, or both.
+
+    A partition in scope that has no rows in the delivery is empty from now on.
+    """
+
+    periods: frozenset[str] = frozenset()
+    days: Window | None = None
+
+    def includes(self, period: str, day: date) -> bool:
+        in_days = self.days is not None and self.days.start <= day < self.days.end
+        return in_days or period in self.periods
+
+    def covers(self, partition: Partition) -> bool:
+        return self.includes(partition.period, partition.day)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one fetch brought: the kept objects and the partitions they speak for."""
+
+    provider: str
+    source: str
+    scope: Scope
+    objects: tuple[RawObject, ...]
+
+
+class RawStore:
+    """Keeps raw objects in the warehouse, and can take back what a refused delivery added."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._added: list[str] = []
+
+    def keep(
+        self, content: bytes | Path, name: str, receipt: Mapping[str, str] | None = None
+    ) -> RawObject:
+        """Store `content` verbatim with its receipt; what is already kept stays as it is."""
+        digest, size = _digest(content)
+        kept = RawObject(digest, size, name, dict(receipt or {}))
+        receipt_key = f"{kept.key}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+        self._add(kept.key, content)
+        self._add(
+            receipt_key,
+            json.dumps(
+                {"name": name, "sha256": digest, "size_bytes": size, **kept.receipt},
+                sort_keys=True,
+                indent=1,
+            ).encode(),
+        )
+        return kept
+
+    def path(self, kept: RawObject) -> Path:
+        """Return a local file with the object's bytes."""
+        return self._warehouse.local(kept.key)
+
+    def withdraw(self) -> None:
+        """Remove what this store added: a refused delivery leaves the warehouse as it was."""
+        for key in reversed(self._added):
+            self._warehouse.delete(key)
+        self._added.clear()
+
+    def _add(self, key: str, content: bytes | Path) -> None:
+        if not self._warehouse.exists(key):
+            self._warehouse.replace(key, content)
+            self._added.append(key)
+
+
+def _digest(content: bytes | Path) -> tuple[str, int]:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest(), len(content)
+    digest, size = hashlib.sha256(), 0
+    with content.open("rb") as file:
+        while block := file.read(_CHUNK_BYTES):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size

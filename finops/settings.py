@@ -1,0 +1,88 @@
+"""Reading TOML into frozen models, with every mistake named: file, key, what to write instead."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from finops.errors import ConfigError, Issue
+
+
+class Frozen(BaseModel):
+    """A configuration model: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file, its numbers as `Decimal`; raises `ConfigError` with line and column."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; `finops init` makes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+
+
+def issues_of(error: ValidationError, where: str, model: type[BaseModel]) -> list[Issue]:
+    """Turn pydantic's findings into issues such as `finops.toml: ledger.key: is missing; …`."""
+    return [
+        Issue(_place(where, detail["loc"]), _sentence(dict(detail), model))
+        for detail in error.errors(include_url=False)
+    ]
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Say what may have been meant, or what there is to choose from."""
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"write one of {', '.join(sorted(known)[:12])}" if known else "there is none to choose"
+
+
+def _place(where: str, location: Sequence[str | int]) -> str:
+    key = ".".join(str(part) for part in location)
+    if not key:
+        return where
+    return f"{where}.{key}" if ": " in where else f"{where}: {key}"
+
+
+def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    match detail["type"]:
+        case "missing":
+            return "is missing; add it"
+        case "extra_forbidden":
+            *path, key = detail["loc"]
+            known = [field.alias or name for name, field in _fields_at(model, path).items()]
+            return f"unknown key; {suggestion(str(key), known)}"
+        case "value_error" | "assertion_error":
+            return str(detail["ctx"]["error"])
+        case _:
+            message = str(detail["msg"])
+            return f"{message[:1].lower()}{message[1:]}, not {detail['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> Mapping[str, Any]:
+    """Find the fields a table at `path` may have, following maps, lists and optionals."""
+    current: Any = model
+    for part in path:
+        fields = getattr(current, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else current
+        current = _model_in(annotation) or current
+    return dict(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation may come
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

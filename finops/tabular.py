@@ -1,0 +1,110 @@
+"""Opening bills as tables: CSV or Parquet, plain or compressed, told apart by their first bytes."""
+
+import functools
+import gzip
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+import pyarrow as pa
+
+from finops.errors import DataError
+
+NULLS = ["", "NULL", "null"]
+"""Spellings of a missing value in CSV bills."""
+
+_DELIMITERS = (",", ";", "\t", "|")
+_HEAD_BYTES = 1 << 16
+
+
+def scan(path: Path, name: str) -> pl.LazyFrame:
+    """Open a bill lazily; every CSV column comes as text. `name` is what messages call it.
+
+    Knows Parquet, CSV (comma, semicolon, tab or bar), and CSV in gzip, zstd or zip. Raises
+    `DataError` for an empty file, another format, or text that is not UTF-8.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if not magic:
+        raise DataError(f"{name}: is empty; fetch it again or take it away")
+    if magic == b"PAR1":
+        return _scan_parquet(path, name)
+    if magic == b"PK\x03\x04":
+        return pl.concat([scan(part, f"{name}/{part.name}") for part in _unzipped(path, name)])
+    return _scan_csv(path, name, magic)
+
+
+def said(error: Exception) -> str:
+    """Shorten a table library's message to its first line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _scan_parquet(path: Path, name: str) -> pl.LazyFrame:
+    try:
+        rows = pl.scan_parquet(path)
+        rows.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{name}: is no complete Parquet file ({said(error)}); fetch it again"
+        ) from None
+    return rows
+
+
+def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
+    header = _header(path, name, magic)
+    try:
+        rows = pl.scan_csv(
+            path,
+            separator=max(_DELIMITERS, key=header.count),
+            infer_schema=False,
+            null_values=NULLS,
+            encoding="utf8",
+        )
+        rows.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{name}: cannot be read as CSV ({said(error)})") from None
+    return rows
+
+
+def _header(path: Path, name: str, magic: bytes) -> str:
+    opened: Callable[[Path], IO[Any]]
+    if magic[:2] == b"\x1f\x8b":
+        opened = gzip.open  # type: ignore[assignment]
+    elif magic == b"\x28\xb5\x2f\xfd":
+        opened = lambda zipped: pa.CompressedInputStream(pa.OSFile(str(zipped)), "zstd")  # noqa: E731
+    else:
+        opened = lambda plain: plain.open("rb")  # noqa: E731
+    try:
+        with opened(path) as file:
+            head: bytes = file.read(_HEAD_BYTES)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{name}: cannot be decompressed ({said(error)}); fetch it again") from None
+    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise DataError(f"{name}: is UTF-16 text; save it as UTF-8")
+    line = head.split(b"\n", 1)[0]
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: is neither Parquet nor CSV in UTF-8; export it as one") from None
+    if "\x00" in text:
+        raise DataError(f"{name}: is neither Parquet nor CSV; export it as one of them")
+    return text
+
+
+def _unzipped(path: Path, name: str) -> list[Path]:
+    folder = Path(tempfile.mkdtemp(dir=_unpacked().name))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.namelist() if not member.endswith("/")]
+            return [Path(archive.extract(member, folder)) for member in sorted(members)]
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise DataError(f"{name}: is no complete zip file ({said(error)}); fetch it again") from None
+
+
+@functools.cache
+def _unpacked() -> "tempfile.TemporaryDirectory[str]":
+    """Hold unpacked archives until the process ends: lazy tables read from them later."""
+    return tempfile.TemporaryDirectory(prefix="finops-unpacked-")

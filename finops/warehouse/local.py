@@ -1,0 +1,167 @@
+"""The warehouse in a folder.
+
+A temporary file is written and synced beside the final place, then renamed over it (replace) or
+linked to it (create: `link` fails when the name is taken, `rename` would overwrite).
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from finops.errors import WarehouseError
+
+_TEMPORARY = ".tmp-"
+
+
+class LocalWarehouse:
+    """A `Warehouse` in the folder `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.url = str(self.root)
+
+    def read(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(key) from None
+        except OSError as error:
+            raise self._refusal("read", key, error) from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        folder = self._path(prefix.rpartition("/")[0])
+        found = (
+            path.relative_to(self.root).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and _TEMPORARY not in path.as_posix()
+        )
+        yield from sorted(key for key in found if key.startswith(prefix))
+
+    def replace(self, key: str, content: bytes | Path) -> None:
+        with self._written(key, content) as temporary:
+            os.replace(temporary, self._path(key))
+
+    def adopt(self, key: str, path: Path) -> None:
+        target = self._path(key)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(path, target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise self._refusal("write", key, error) from error
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Lend a folder on the warehouse's own file system, so that `adopt` is a rename."""
+        folder = self.root / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise self._refusal("write", folder.name, error) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def create(self, key: str, content: bytes) -> bool:
+        with self._written(key, content) as temporary:
+            try:
+                os.link(temporary, self._path(key))
+            except FileExistsError:
+                return False
+        return True
+
+    def move(self, key: str, to: str) -> bool:
+        target = self._path(to)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._path(key), target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._refusal("write", to, error) from error
+        _sync_folder(target.parent)
+        self._prune(self._path(key).parent)
+        return True
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+            self._prune(self._path(key).parent)
+        except OSError as error:
+            raise self._refusal("delete", key, error) from error
+
+    def local(self, key: str) -> Path:
+        path = self._path(key)
+        if not path.is_file():
+            raise KeyError(key)
+        return path
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that became empty, as an object store would not know them either."""
+        while folder != self.root and self.root in folder.parents:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def _path(self, key: str) -> Path:
+        return self.root / key
+
+    def _refusal(self, verb: str, key: str, error: OSError) -> WarehouseError:
+        return WarehouseError(
+            f"cannot {verb} {self._path(key)}: {error.strerror or error}; "
+            f"check the folder's permissions and free space, nothing was changed there"
+        )
+
+    @contextmanager
+    def _written(self, key: str, content: bytes | Path) -> Iterator[Path]:
+        """Write `content` to a synced temporary file beside `key`, and tidy up whatever happens."""
+        target = self._path(key)
+        temporary = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write_synced(temporary, content)
+            yield temporary
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise self._refusal("write", key, error) from error
+        finally:
+            _quietly(lambda: temporary.unlink(missing_ok=True))
+
+
+def _write_synced(path: Path, content: bytes | Path) -> None:
+    with path.open("xb") as file:
+        if isinstance(content, Path):
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
+        else:
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make new names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quietly(act: Callable[[], None]) -> None:
+    """Tidy up without hiding the fault that led here."""
+    try:
+        act()
+    except OSError:
+        return

@@ -1,0 +1,1 @@
+"""Inward: one file per provider, each turning its native bill into FOCUS rows."""

@@ -1,0 +1,99 @@
+"""Anything that already exports FOCUS: a file or a folder, on disk or in S3.
+
+The bill may be of FOCUS 1.0 to 1.4, CSV or Parquet, plain or compressed. All files of a folder
+together are the bill: a re-delivered month replaces its file, it does not stand beside it.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from finops import tabular
+from finops.errors import Terminal
+from finops.partition import Window
+from finops.raw import Delivery, RawObject, RawStore, Scope
+from providers.base import Bill, Settings
+
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.zip", ".zip", ".parquet", ".parq", ".pq")
+
+
+class FocusSettings(Settings):
+    """`path`: a file or folder (relative to finops.toml), or `s3://bucket/key-or-prefix/`."""
+
+    path: str
+
+
+class Focus:
+    """FOCUS files of any origin."""
+
+    NAME: ClassVar[str] = "focus"
+    NEEDS: ClassVar[str] = "path: a FOCUS file or folder, local or s3://"
+    settings_model: ClassVar[type[Settings]] = FocusSettings
+
+    def __init__(self, source: str, settings: Settings, base: Path) -> None:
+        assert isinstance(settings, FocusSettings)
+        self._source = source
+        self._path = settings.path
+        self._base = base
+
+    def fetch(self, window: Window, store: RawStore) -> Delivery:
+        """Keep every file; the bill speaks for the months and the days of `window`."""
+        if self._path.startswith("s3://"):
+            objects = tuple(self._from_s3(store))
+        else:
+            objects = tuple(self._from_disk(store))
+        scope = Scope(frozenset(window.periods()), window)
+        return Delivery(self.NAME, self._source, scope, objects)
+
+    def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
+        for raw in delivery.objects:
+            yield Bill(raw, tabular.scan(path(raw), raw.name))
+
+    def _from_disk(self, store: RawStore) -> Iterator[RawObject]:
+        place = self._base / self._path
+        if place.is_file():
+            files = [place]
+        elif place.is_dir():
+            files = sorted(file for file in place.rglob("*") if _is_bill(file.name))
+        else:
+            raise Terminal(f"{self._source}: there is no file or folder {place}; correct `path`")
+        if not files:
+            raise Terminal(f"{self._source}: {place} holds no file that ends in {_endings()}")
+        for file in files:
+            name = file.name if file == place else file.relative_to(place).as_posix()
+            try:
+                yield store.keep(file, name, {"endpoint": file.resolve().as_uri()})
+            except PermissionError:
+                raise Terminal(f"{self._source}: {file} may not be read; grant read access") from None
+
+    def _from_s3(self, store: RawStore) -> Iterator[RawObject]:
+        bucket, _, prefix = self._path.removeprefix("s3://").partition("/")
+        try:
+            client = boto3.client("s3")
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+            bills = sorted(key for key in keys if _is_bill(key))
+            with tempfile.TemporaryDirectory(prefix="finops-") as folder:
+                for key in bills:
+                    file = Path(folder) / "bill"
+                    client.download_file(bucket, key, str(file))
+                    yield store.keep(file, key, {"endpoint": f"s3://{bucket}/{key}"})
+        except (ClientError, BotoCoreError) as error:
+            raise Terminal(
+                f"{self._source}: cannot read {self._path}: {error}; check the name, and grant "
+                f"s3:ListBucket and s3:GetObject to the credentials in use"
+            ) from error
+        if not bills:
+            raise Terminal(f"{self._source}: {self._path} holds no file that ends in {_endings()}")
+
+
+def _is_bill(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and "manifest" not in name.lower()
+
+
+def _endings() -> str:
+    return ", ".join(SUFFIXES)
