@@ -6,7 +6,7 @@ what was read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -17,17 +17,21 @@ import pyarrow.parquet as pq
 
 from finops import batches, checks, focus, normalize, replacement
 from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
+from finops.focus import Kind
 from finops.partition import Partition
 from finops.raw import Delivery, RawObject
 from finops.tabular import said
+from finops.twins import Twins
 from finops.warehouse import Warehouse
 
 CHARGES = "charges"
 QUARANTINE = "quarantine"
 QUARANTINE_SCHEMA = pl.Schema({**focus.SCHEMA, checks.REASON: pl.String()})
 
-_BATCH_ROWS = 250_000
+_BATCH_ROWS = 500_000
 _WRITERS = 2
+_FILTERED = ("ChargePeriodStart", "ResourceId", "ServiceName", "SubAccountId")
+"""Columns people filter by; statistics of all the others would cost a fifth of the writing."""
 
 Progress = Callable[[int], None]
 """Called with the number of rows that went through since the last call."""
@@ -92,8 +96,7 @@ def write(
         try:
             for bill in bills:
                 _take(bill, delivery, sink, tally, progress)
-            sink.close()
-            files = {key: path for key, path in sink.finished()}
+            files = sink.finished()
         except OSError as error:
             raise WarehouseError(
                 f"cannot write below {folder}: {error.strerror or error}; "
@@ -171,8 +174,9 @@ class _Sink:
     def __init__(self, folder: Path, delivery: Delivery) -> None:
         self._folder = folder
         self._delivery = delivery
-        self._open: dict[str, tuple[Path, pq.ParquetWriter]] = {}
+        self._open: dict[str, _Growing] = {}
         self._pool = ThreadPoolExecutor(_WRITERS)
+        self._jobs: list[Future[None]] = []
 
     def write(self, rows: pl.DataFrame, *, reasons: bool) -> None:
         """Append rows to their partitions; with `reasons`, set aside the ones that have one."""
@@ -185,32 +189,57 @@ class _Sink:
         bad = judged.filter(pl.col(checks.REASON).is_not_null())
         self._append(QUARANTINE, bad, QUARANTINE_SCHEMA)
 
-    def finished(self) -> Iterable[tuple[str, Path]]:
-        """Yield (key, file) of every partition, identical rows told apart."""
-        for key, (path, _) in self._open.items():
-            batches.tell_twins_apart(path)
-            yield key, path
+    def finished(self) -> dict[str, Path]:
+        """Complete every file; return them by key."""
+        self._wait()
+        self.close()
+        return {key: growing.path for key, growing in self._open.items()}
 
     def close(self) -> None:
         self._pool.shutdown()
-        for _, writer in self._open.values():
-            writer.close()
+        for growing in self._open.values():
+            growing.writer.close()
 
     def _append(self, table: str, rows: pl.DataFrame, schema: pl.Schema) -> None:
-        groups = rows.partition_by(batches.PERIOD, batches.DAY, as_dict=True, maintain_order=True)
-        jobs = []
+        given = [name for name in rows.columns if rows.get_column(name).null_count() < len(rows)]
+        groups = rows.select(given).partition_by(
+            batches.PERIOD, batches.DAY, as_dict=True, maintain_order=True
+        )
+        self._wait()  # for the batch before, written while this one was prepared
         for (period, day), group in groups.items():
             partition = Partition(self._delivery.provider, self._delivery.source, period, day)
-            writer = self._writer(partition.key(table), schema)
-            jobs.append(self._pool.submit(_write_group, writer, group.select(schema.names())))
-        for job in jobs:
-            job.result()
+            growing = self._growing(partition.key(table), schema)
+            self._jobs.append(self._pool.submit(growing.append, group))
 
-    def _writer(self, key: str, schema: pl.Schema) -> pq.ParquetWriter:
+    def _wait(self) -> None:
+        for job in self._jobs:
+            job.result()
+        self._jobs.clear()
+
+    def _growing(self, key: str, schema: pl.Schema) -> "_Growing":
         if key not in self._open:
-            path = self._folder / f"{len(self._open)}.parquet"
-            self._open[key] = path, open_parquet(path, schema)
-        return self._open[key][1]
+            self._open[key] = _Growing(self._folder / f"{len(self._open)}.parquet", schema)
+        return self._open[key]
+
+
+class _Growing:
+    """The file of one partition, growing by row groups."""
+
+    def __init__(self, path: Path, schema: pl.Schema) -> None:
+        self.path = path
+        self.writer = open_parquet(path, schema)
+        self._schema = schema
+        self._twins = Twins()
+
+    def append(self, rows: pl.DataFrame) -> None:
+        ids = self._twins.number(rows.get_column("x_ChargeId"))
+        absent = [
+            pl.lit(None, dtype).alias(name)
+            for name, dtype in self._schema.items()
+            if name not in rows.columns
+        ]
+        complete = rows.with_columns(ids, *absent).select(self._schema.names())
+        self.writer.write_table(_arrow(complete))
 
 
 def open_parquet(path: Path, schema: pl.Schema) -> pq.ParquetWriter:
@@ -219,12 +248,15 @@ def open_parquet(path: Path, schema: pl.Schema) -> pq.ParquetWriter:
         path,
         _arrow(pl.DataFrame(schema=schema)).schema,
         compression="zstd",
-        use_dictionary=[name for name in schema.names() if name != "x_ChargeId"],
+        use_dictionary=[name for name in schema if _repeats(name)],
+        write_statistics=list(_FILTERED),
     )
 
 
-def _write_group(writer: pq.ParquetWriter, rows: pl.DataFrame) -> None:
-    writer.write_table(_arrow(rows))
+def _repeats(name: str) -> bool:
+    """Tell whether a column has few distinct values, so that a dictionary pays."""
+    column = focus.BY_NAME.get(name)
+    return name != "x_ChargeId" and (column is None or column.kind in {Kind.TEXT, Kind.JSON, Kind.TIME})
 
 
 def _arrow(rows: pl.DataFrame) -> pa.Table:

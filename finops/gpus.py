@@ -65,6 +65,4 @@ def columns(provider: str, instance_type: pl.Expr, hours: pl.Expr) -> list[pl.Ex
 def _looked_up(
     key: pl.Expr, table: dict[str, str] | dict[str, int] | dict[str, int | None], to: pl.DataType
 ) -> pl.Expr:
-    return key.replace_strict(
-        list(table), list(table.values()), default=None, return_dtype=to
-    )
+    return key.replace_strict(list(table), list(table.values()), default=None, return_dtype=to)

@@ -121,8 +121,7 @@ def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
         case Kind.FLAG:
             return source if dtype == pl.Boolean else source.str.to_lowercase() == "true"
         case _:
-            text = source if dtype == pl.String else source.cast(pl.String)
-            return _spelled(text, column.allowed) if column.allowed else text
+            return source if dtype == pl.String else source.cast(pl.String)
 
 
 def _decimal(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -154,12 +153,6 @@ def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         for form in _TIME_FORMATS
     ]
     return pl.coalesce(parsed)
-
-
-def _spelled(text: pl.Expr, allowed: Sequence[str]) -> pl.Expr:
-    """Accept `Usage-based` for `Usage-Based`; leave what is not allowed for the checks."""
-    lower = text.str.to_lowercase()
-    return lower.replace_strict({word.lower(): word for word in allowed}, default=text)
 
 
 def _can_fail(column: Column, dtype: pl.DataType) -> bool:

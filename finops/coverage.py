@@ -1,0 +1,145 @@
+"""How much of the bill is somebody's: billed = allocated + unallocated + quarantined.
+
+Everything here counts `BilledCost`, so the totals can be held against the invoices. Currencies
+are never added together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from finops import money
+
+UNKNOWN_PROVIDER = "not stated"
+_RATIO_QUANTUM = Decimal("0.0001")
+_NONE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The money of one service provider, or of a whole currency, by what became of it.
+
+    `allocated` has a cost center, `unallocated` has none, and `quarantined` is in rows that were
+    set aside because they break a check.
+    """
+
+    allocated: Decimal
+    unallocated: Decimal
+    quarantined: Decimal
+
+    @property
+    def billed(self) -> Decimal:
+        return self.allocated + self.unallocated + self.quarantined
+
+    @property
+    def coverage(self) -> Decimal:
+        """The allocated part of what was billed, between 0 and 1, to four places.
+
+        Nothing billed is covered to 0. Credits can push the quotient out of its range (more is
+        allocated than billed in all); it is kept inside, since no bill is covered twice.
+        """
+        if self.billed == 0:
+            return _NONE
+        quotient = money.CONTEXT.divide(self.allocated, self.billed)
+        return min(max(quotient, _NONE), Decimal(1)).quantize(_RATIO_QUANTUM)
+
+    def as_json(self) -> dict[str, str]:
+        """Give the five numbers as decimal text."""
+        amounts = {
+            "billed": self.billed,
+            "allocated": self.allocated,
+            "unallocated": self.unallocated,
+            "quarantined": self.quarantined,
+            "coverage": self.coverage,
+        }
+        return {name: money.text(amount) for name, amount in amounts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The coverage of one currency; `by_provider` is sorted and adds up to `whole`."""
+
+    currency: str
+    whole: Share
+    by_provider: tuple[tuple[str, Share], ...]
+
+    @property
+    def billed(self) -> Decimal:
+        return self.whole.billed
+
+    @property
+    def allocated(self) -> Decimal:
+        return self.whole.allocated
+
+    @property
+    def unallocated(self) -> Decimal:
+        return self.whole.unallocated
+
+    @property
+    def quarantined(self) -> Decimal:
+        return self.whole.quarantined
+
+    @property
+    def coverage(self) -> Decimal:
+        return self.whole.coverage
+
+    def as_json(self) -> dict[str, object]:
+        """Give the numbers, and those of each service provider, as decimal text."""
+        providers = [{"provider": name, **share.as_json()} for name, share in self.by_provider]
+        return {"currency": self.currency, **self.whole.as_json(), "by_provider": providers}
+
+
+def coverage(entries: pl.LazyFrame, quarantined: pl.DataFrame) -> list[Coverage]:
+    """Compute the coverage of each currency, sorted by currency.
+
+    `entries` are ledger entries (`currency`, `service_provider`, `cost_center`, `billed_cost`),
+    reversals among them: their money is negative, so they need no care. `quarantined` has the
+    columns `service_provider`, `currency` and `amount`. Filter both by period before.
+    """
+    parts = pl.concat([_entry_parts(entries), _quarantined_parts(quarantined).lazy()])
+    return list(_by_currency(parts.group_by("currency", "service_provider").sum().collect()))
+
+
+def _entry_parts(entries: pl.LazyFrame) -> pl.LazyFrame:
+    billed = pl.col("billed_cost")
+    has_center = pl.col("cost_center").is_not_null()
+    return entries.group_by("currency", _provider()).agg(
+        billed.filter(has_center).sum().alias("allocated"),
+        billed.filter(~has_center).sum().alias("unallocated"),
+        pl.lit(0).cast(money.DTYPE).alias("quarantined"),
+    )
+
+
+def _quarantined_parts(quarantined: pl.DataFrame) -> pl.DataFrame:
+    nothing = pl.lit(0).cast(money.DTYPE)
+    return quarantined.select(
+        "currency",
+        _provider(),
+        nothing.alias("allocated"),
+        nothing.alias("unallocated"),
+        pl.col("amount").cast(money.DTYPE).alias("quarantined"),
+    )
+
+
+def _provider() -> pl.Expr:
+    return pl.col("service_provider").fill_null(UNKNOWN_PROVIDER)
+
+
+def _by_currency(parts: pl.DataFrame) -> Iterator[Coverage]:
+    ordered = parts.sort("currency", "service_provider")
+    for (currency,), rows in ordered.group_by("currency", maintain_order=True):
+        shares = tuple(
+            (name, Share(allocated, unallocated, set_aside))
+            for _, name, allocated, unallocated, set_aside in rows.iter_rows()
+        )
+        yield Coverage(str(currency), _sum([share for _, share in shares]), shares)
+
+
+def _sum(shares: list[Share]) -> Share:
+    return Share(
+        sum((share.allocated for share in shares), _NONE),
+        sum((share.unallocated for share in shares), _NONE),
+        sum((share.quarantined for share in shares), _NONE),
+    )
