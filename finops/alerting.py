@@ -18,6 +18,7 @@ from finops.warehouse import Warehouse
 
 PREFIX = "alerts"
 CLAIM_EXPIRES_AFTER = timedelta(minutes=15)
+_HUNDRED = Decimal(100)
 _SENT_AT = "sent_at"
 _CLAIMED_AT = "claimed_at"
 
@@ -58,8 +59,14 @@ def due(
         _alert(status, threshold, period)
         for status in statuses
         for threshold in highest_first
-        if status.spent * 100 >= threshold * status.amount
+        if _reaches(status, threshold)
     ]
+
+
+def _reaches(status: BudgetStatus, threshold: Decimal) -> bool:
+    """Compare the amounts themselves: `status.percent` is rounded."""
+    at = money.CONTEXT.divide(money.CONTEXT.multiply(status.amount, threshold), _HUNDRED)
+    return status.spent >= at
 
 
 def _alert(status: BudgetStatus, threshold: Decimal, period: str) -> Alert:

@@ -14,6 +14,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops import money
+from finops.coverage import exact_sum
 from finops.organization import Budget, Organization
 from finops.partition import Window
 
@@ -51,9 +52,7 @@ def spend() -> pl.Expr:
     return pl.coalesce("effective_cost", "billed_cost")
 
 
-def statuses(
-    entries: pl.LazyFrame, organization: Organization, period: str
-) -> list[BudgetStatus]:
+def statuses(entries: pl.LazyFrame, organization: Organization, period: str) -> list[BudgetStatus]:
     """Compute the status of every budget in billing month `period`, worst first.
 
     `entries` are ledger entries of any period, with reversals.
@@ -66,7 +65,9 @@ def statuses(
         for id_, center in organization.cost_centers.items()
         if center.budget is not None
     ]
-    return sorted(found, key=lambda status: (-_ratio(status.spent, status.amount), status.cost_center))
+    return sorted(
+        found, key=lambda status: (-_ratio(status.spent, status.amount), status.cost_center)
+    )
 
 
 def last_charge_day(entries: pl.LazyFrame, period: str) -> date | None:
@@ -100,7 +101,7 @@ def _status(
     elapsed: Decimal | None,
 ) -> BudgetStatus:
     below = organization.descendants(id_)
-    spent = sum((own.get((child, budget.currency), _NONE) for child in sorted(below)), _NONE)
+    spent = exact_sum(own.get((child, budget.currency), _NONE) for child in below)
     center = organization.cost_centers[id_]
     return BudgetStatus(
         cost_center=id_,
@@ -109,7 +110,7 @@ def _status(
         amount=budget.amount,
         spent=spent,
         percent=_percent(spent, budget.amount),
-        remaining=budget.amount - spent,
+        remaining=money.CONTEXT.subtract(budget.amount, spent),
         forecast=_forecast(spent, elapsed),
         owners=center.owners,
     )

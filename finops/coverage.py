@@ -4,7 +4,8 @@ Everything here counts `BilledCost`, so the totals can be held against the invoi
 are never added together.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,6 +16,11 @@ from finops import money
 UNKNOWN_PROVIDER = "not stated"
 _RATIO_QUANTUM = Decimal("0.0001")
 _NONE = Decimal(0)
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Add up to 38 digits: the `+` of Python's default context rounds at 28."""
+    return functools.reduce(money.CONTEXT.add, amounts, _NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Share:
 
     @property
     def billed(self) -> Decimal:
-        return self.allocated + self.unallocated + self.quarantined
+        return exact_sum((self.allocated, self.unallocated, self.quarantined))
 
     @property
     def coverage(self) -> Decimal:
@@ -139,7 +145,7 @@ def _by_currency(parts: pl.DataFrame) -> Iterator[Coverage]:
 
 def _sum(shares: list[Share]) -> Share:
     return Share(
-        sum((share.allocated for share in shares), _NONE),
-        sum((share.unallocated for share in shares), _NONE),
-        sum((share.quarantined for share in shares), _NONE),
+        exact_sum(share.allocated for share in shares),
+        exact_sum(share.unallocated for share in shares),
+        exact_sum(share.quarantined for share in shares),
     )

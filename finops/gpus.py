@@ -5,11 +5,11 @@ A type the table does not list has unknown GPU facts, which stay null: nothing i
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
-_TABLE = Path(__file__).parent.parent / "data" / "reference" / "gpu_instances.csv"
+from finops import shipped
+
 _SCHEMA = {
     "provider": pl.String,
     "instance_type": pl.String,
@@ -35,7 +35,7 @@ def gpu_instances() -> pl.DataFrame:
     Columns: `provider`, `instance_type`, `gpu_model`, `gpu_count` (in one instance) and
     `gpu_memory_gib` (of one GPU, null where the vendor's figure is not certain).
     """
-    return pl.read_csv(_TABLE, schema=_SCHEMA)
+    return pl.read_csv(shipped.folder("reference") / "gpu_instances.csv", schema=_SCHEMA)
 
 
 @cache

@@ -5,6 +5,7 @@ cycles, rules that name existing cost centers and columns, and shares that add u
 """
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -165,6 +166,16 @@ class Organization(Frozen):
         """Map every slug and alias to the cost center it means."""
         names = {alias: id_ for id_, center in self.cost_centers.items() for alias in center.aliases}
         return {**names, **{id_: id_ for id_ in self.cost_centers}}
+
+    @functools.cached_property
+    def deciding(self) -> str:
+        """Write, as canonical JSON, all that can change an allocation: not names or budgets."""
+        told = self.model_dump(mode="json", include={"rules", "splits"})
+        centers = {
+            id_: center.model_dump(mode="json", include={"aliases", "valid_from", "valid_to"})
+            for id_, center in self.cost_centers.items()
+        }
+        return json.dumps({**told, "cost_centers": centers}, sort_keys=True)
 
     def lineage(self, id_: str) -> tuple[str, ...]:
         """List a cost center and its ancestors, nearest first."""

@@ -33,6 +33,8 @@ class Provider(Protocol):
     NAME: ClassVar[str]
     NEEDS: ClassVar[str]
     """What a user must have ready, in one sentence, for `finops providers`."""
+    LOOKBACK_DAYS: ClassVar[int]
+    """How many days back the provider may still add or restate charges."""
     settings_model: ClassVar[type[Settings]]
 
     def __init__(self, source: str, settings: Settings, base: Path) -> None: ...

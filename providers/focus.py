@@ -32,6 +32,7 @@ class Focus:
 
     NAME: ClassVar[str] = "focus"
     NEEDS: ClassVar[str] = "path: a FOCUS file or folder, local or s3://"
+    LOOKBACK_DAYS: ClassVar[int] = 15
     settings_model: ClassVar[type[Settings]] = FocusSettings
 
     def __init__(self, source: str, settings: Settings, base: Path) -> None:

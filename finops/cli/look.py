@@ -1,0 +1,133 @@
+"""Commands that look: coverage, budgets, report, trace."""
+
+from typing import Annotated
+
+import typer
+
+from finops import coverage as covering
+from finops import money, quarantine, tracing
+from finops import budgets as budgeting
+from finops.cli import terminal
+from finops.cli.options import (
+    CONFIG,
+    ConfigOption,
+    JsonOption,
+    PeriodOption,
+    app,
+    period_or_none,
+)
+from finops.errors import ConfigError
+from finops.installation import Installation
+from finops.partition import parse_period
+
+
+@app.command()
+def coverage(
+    period: PeriodOption = None,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show how much of what was billed has an owner, by currency and provider."""
+    installation = Installation.open(config)
+    month = period_or_none(period)
+    found = covering.coverage(
+        installation.ledger.entries(period=month), quarantine.summary(installation.warehouse, month)
+    )
+    if json:
+        terminal.as_json([each.as_json() for each in found])
+        return
+    rows = [
+        (name, *(terminal.amount(value) for value in _parts(share)), terminal.percent(share.coverage))
+        for each in found
+        for name, share in [*each.by_provider, (f"all {each.currency}", each.whole)]
+    ]
+    columns = ["provider", ">billed", ">allocated", ">unallocated", ">quarantined", ">coverage"]
+    terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
+
+
+def _parts(share: covering.Share) -> tuple[money.Decimal, ...]:
+    return share.billed, share.allocated, share.unallocated, share.quarantined
+
+
+@app.command()
+def budgets(
+    period: PeriodOption = None,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show spend against budget, worst first (the newest month when --period is left out)."""
+    installation = Installation.open(config)
+    month = period_or_none(period) or newest_period(installation)
+    found = budgeting.statuses(
+        installation.ledger.entries(period=month), installation.organization, month
+    )
+    if json:
+        terminal.as_json(
+            [
+                {
+                    "cost_center": status.cost_center,
+                    "period": month,
+                    "currency": status.currency,
+                    "budget": status.amount,
+                    "spent": status.spent,
+                    "percent": status.percent,
+                    "remaining": status.remaining,
+                }
+                for status in found
+            ]
+        )
+        return
+    rows = [
+        (
+            status.name,
+            status.currency,
+            terminal.amount(status.amount),
+            terminal.amount(status.spent),
+            f"{'[red]! ' if status.is_over else '['}{status.percent:.1f} %{'[/]' if status.is_over else ''}".removeprefix("["),
+        )
+        for status in found
+    ]
+    columns = ["cost center", "currency", ">budget", ">spent", ">used"]
+    terminal.table(f"Budgets {month}", columns, rows)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="Name of the report, such as monthly.")],
+    period: Annotated[str, typer.Option("--period", help="Billing month, YYYY-MM.")],
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Render a report from the ledger."""
+    from reports import publishing  # noqa: PLC0415 - templates and mail take time to import
+
+    published = publishing.publish(Installation.open(config), name, parse_period(period))
+    if json:
+        terminal.as_json({"path": str(published.path), "key": published.key})
+        return
+    terminal.output.print(f"{published.summary}\n{published.path}")
+
+
+@app.command()
+def trace(
+    entry: Annotated[str, typer.Argument(help="A ledger entry: batch/row, such as 3/17.")],
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Walk a ledger entry back: allocation, rule, charge, and the bytes the provider sent."""
+    installation = Installation.open(config)
+    found = tracing.trace(installation.warehouse, installation.ledger, entry)
+    if json:
+        terminal.as_json(found.as_json())
+        return
+    for title, facts in found.sections():
+        rows = [(name, str(value)) for name, value in facts.items() if value is not None]
+        terminal.table(title, ["", "value"], rows)
+
+
+def newest_period(installation: Installation) -> str:
+    """Find the newest billing month in the ledger; raises `ConfigError` when it is empty."""
+    periods = [partition.period for partition in installation.ledger.partition_idem()]
+    if not periods:
+        raise ConfigError("the ledger is empty; `finops run --from … --to …` fills it")
+    return max(periods)

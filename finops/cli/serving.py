@@ -1,0 +1,78 @@
+"""Serving the flows, with a local Prefect server when there is none."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import httpx
+
+from finops.cli import terminal
+from finops.config import Config
+from finops.errors import FinopsError
+
+API_VARIABLE = "PREFECT_API_URL"
+HOST = "127.0.0.1"
+_STARTS_WITHIN_SECONDS = 90
+_STOPS_WITHIN_SECONDS = 10
+
+
+def serve(config: Config, path: Path, port: int) -> None:
+    """Serve the deployments until interrupted."""
+    with nullcontext() if os.environ.get(API_VARIABLE) else _local_server(port):
+        # Imported late: Prefect reads the address of its server when it is imported.
+        from prefect import serve as serve_deployments  # noqa: PLC0415
+
+        from flows import served  # noqa: PLC0415
+
+        serve_deployments(*served.deployments(config, str(path)))
+
+
+@contextmanager
+def _local_server(port: int) -> Iterator[None]:
+    """Run a Prefect server on this machine only, for as long as the flows are served."""
+    url = f"http://{HOST}:{port}/api"
+    settings = {
+        API_VARIABLE: url,
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        # With the default of 1 the server loses task runs when many finish at once.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    command += ["--host", HOST, "--port", str(port)]
+    server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _await(server, url)
+        os.environ.update(settings)
+        terminal.output.print(f"Prefect's UI: http://{HOST}:{port}")
+        yield
+    finally:
+        server.terminate()
+        try:
+            server.wait(_STOPS_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _await(server: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise FinopsError(
+                f"Prefect's server stopped with {server.returncode}; is {url} taken? "
+                f"Choose another --port, or set {API_VARIABLE} to a running server"
+            )
+        try:
+            if httpx.get(f"{url}/health", timeout=1).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.3)
+    raise FinopsError(f"Prefect's server did not answer at {url} within {_STARTS_WITHIN_SECONDS} s")

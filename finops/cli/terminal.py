@@ -1,0 +1,98 @@
+"""What the terminal shows: tables, amounts, progress."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from threading import Lock
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from finops import money, progress
+from finops.errors import Issue, Severity
+
+output = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_COLORS = {
+    Severity.INFO: "dim",
+    Severity.WARNING: "yellow",
+    Severity.QUARANTINE: "yellow",
+    Severity.FATAL: "red",
+}
+
+
+def amount(value: Decimal) -> str:
+    """Show money for reading: two decimals and thousands separators."""
+    return f"{value:,.2f}"
+
+
+def percent(ratio: Decimal) -> str:
+    """Show a ratio as a percentage with one decimal."""
+    return f"{ratio * 100:.1f} %"
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; columns whose heading begins with `>` are aligned to the right."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        shown.add_column(
+            column.lstrip(">"),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=column.startswith(">"),
+        )
+    for row in rows:
+        shown.add_row(*(escape(cell) if not cell.startswith("[") else cell for cell in row))
+    output.print(shown, soft_wrap=False)
+
+
+def as_json(value: object) -> None:
+    """Print JSON, decimals as text."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def issues(found: Iterable[Issue]) -> None:
+    """Print what was wrong with the data, one finding a line."""
+    for issue in found:
+        color = _COLORS[issue.severity]
+        errors.print(f"[{color}]{issue.severity}:[/] {escape(str(issue))}")
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Show the progress of long steps, when a person is watching."""
+    if not errors.is_terminal:
+        yield
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,.0f} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bars:
+        with progress.heard_by(_Bars(bars)):
+            yield
+
+
+class _Bars:
+    """One line for each kind of work, made when it is first heard of."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._lines: dict[str, TaskID] = {}
+        self._lock = Lock()
+
+    def advance(self, what: str, units: int) -> None:
+        with self._lock:
+            if what not in self._lines:
+                self._lines[what] = self._bars.add_task(what, total=None)
+        self._bars.advance(self._lines[what], units)
+
+
+def _plain(value: object) -> str:
+    return money.text(value) if isinstance(value, Decimal) else str(value)

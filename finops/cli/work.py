@@ -1,0 +1,158 @@
+"""Commands that do the work: ingest, attribute, run, demo, serve."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finops.charges import Ingested
+from finops.cli import demonstration, serving, terminal
+from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToOption, app, window
+from finops.installation import Installation
+from finops.ledger import Appended
+
+SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All when left out.")]
+
+
+@app.command()
+def ingest(
+    start: FromOption,
+    end: ToOption,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Names from finops.toml.")],
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Bring the charges of sources into the warehouse."""
+    from flows.ingest import ingest_sources  # noqa: PLC0415 - Prefect takes a second to import
+
+    with terminal.watched():
+        outcomes = ingest_sources(config, sources, window(start, end), datetime.now(UTC).date())
+    _show_ingested(outcomes.results, json=json)
+    _fail(outcomes.failures)
+
+
+@app.command()
+def attribute(
+    start: FromOption,
+    end: ToOption,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Say whose the charges are and post it to the ledger."""
+    from flows.attribute import attribute_window  # noqa: PLC0415 - Prefect takes a second to import
+
+    with terminal.watched():
+        outcomes = attribute_window(config, window(start, end), datetime.now(UTC))
+    _show_appended(outcomes.results, json=json)
+    _fail(outcomes.failures)
+
+
+@app.command()
+def run(
+    start: FromOption,
+    end: ToOption,
+    sources: SourcesArgument = None,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Do all of it: ingest, attribute, publish the report, send alerts."""
+    from flows.cycle import run_cycle  # noqa: PLC0415 - Prefect takes a second to import
+
+    days = window(start, end)
+    with terminal.watched():
+        done = run_cycle(config, sources, days, datetime.now(UTC))
+    if json:
+        terminal.as_json(
+            {
+                "ingested": [_ingested(one) for one in done.ingested],
+                "batches": [one.index for one in done.appended],
+                "reports": [str(one.path) for one in done.published],
+                "failures": [str(failure) for failure in done.failures],
+            }
+        )
+    else:
+        _show_ingested(done.ingested, json=False)
+        if done.ingested:
+            _show_appended(done.appended, json=False)
+        for page in done.published:
+            terminal.output.print(f"{page.summary}\nReport: {page.path}")
+    _fail(done.failures)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the demo company.")] = Path("demo"),
+) -> None:
+    """Run the whole pipeline on a demo company, without a server or credentials."""
+    demonstration.run(out)
+
+
+@app.command()
+def serve(
+    config: ConfigOption = CONFIG,
+    port: Annotated[int, typer.Option(help="Port of the Prefect server it starts.")] = 4200,
+) -> None:
+    """Serve the flows to a Prefect server, hourly; starts a local one without PREFECT_API_URL."""
+    installation = Installation.open(config)
+    serving.serve(installation.config, Path(config).resolve(), port)
+
+
+def _ingested(one: Ingested) -> dict[str, object]:
+    return {
+        "source": one.source,
+        "rows": one.rows,
+        "quarantined_rows": one.quarantined_rows,
+        "outside_rows": one.outside_rows,
+        "billed": one.billed,
+        "quarantined": one.quarantined,
+        "rounding": one.rounding,
+        "issues": [str(issue) for issue in one.issues],
+    }
+
+
+def _show_ingested(done: Iterable[Ingested], *, json: bool) -> None:
+    results = list(done)
+    if json:
+        terminal.as_json([_ingested(one) for one in results])
+        return
+    rows = [
+        (
+            one.source,
+            one.provider,
+            f"{one.rows:,}",
+            f"{one.quarantined_rows:,}",
+            ", ".join(f"{terminal.amount(value)} {code}" for code, value in one.billed.items()),
+        )
+        for one in results
+    ]
+    if rows:
+        columns = ["source", "provider", ">rows", ">quarantined", ">billed"]
+        terminal.table("Ingested", columns, rows)
+    for one in results:
+        terminal.issues(one.issues)
+
+
+def _show_appended(done: Iterable[Appended], *, json: bool) -> None:
+    batches = list(done)
+    if json:
+        terminal.as_json(
+            [{"batch": one.index, "rows": one.rows, "root": one.checkpoint.root} for one in batches]
+        )
+        return
+    for one in batches:
+        terminal.output.print(
+            f"Ledger: batch {one.index} with {one.rows:,} entries, "
+            f"size {one.checkpoint.size}, root {one.checkpoint.root}"
+        )
+    if not batches:
+        terminal.output.print("Ledger: nothing changed, no new batch")
+
+
+def _fail(failures: Iterable[object]) -> None:
+    told = [str(failure) for failure in failures]
+    for failure in told:
+        terminal.errors.print(f"error: {failure}", style="red", markup=False)
+    if told:
+        raise typer.Exit(1)

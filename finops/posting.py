@@ -1,0 +1,175 @@
+"""Posting: what the ledger says about a partition becomes what is true now.
+
+The difference is new rows, or exact reversals plus new rows; no difference, no batch. Nothing
+that was ever recorded is changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from finops import attribution, charges, progress, replacement
+from finops.attribution import ALLOCATION_SCHEMA, MEASURES
+from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
+from finops.organization import Organization
+from finops.partition import Partition, Window
+from finops.warehouse import Warehouse
+
+ALLOCATIONS = "allocations"
+SETTLED = "settled"
+METHOD = "attribution/1"
+"""Changes when the same charges and rules would be attributed differently by newer code."""
+
+_EVIDENCE = {"src", "src_row"}
+"""Where a charge was read says nothing about whose it is: a re-delivered row is no new entry."""
+
+_COMPARED = [name for name in ALLOCATION_SCHEMA if name not in _EVIDENCE]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """A partition whose allocations are in the warehouse, proven, and ready to be posted."""
+
+    partition: Partition
+    idem: str
+    rows: int
+
+
+def changed(
+    warehouse: Warehouse, ledger: Ledger, organization: Organization, window: Window
+) -> list[Partition]:
+    """List the partitions in `window` that the ledger does not yet say the newest about.
+
+    Finishes open replacements first: nobody attributes a partition in the middle of one.
+    """
+    replacement.finish(warehouse)
+    recorded = ledger.partition_idem()
+    head = ledger.head()
+    size = 0 if head is None else head.size
+    found = []
+    for partition in charges.partitions(warehouse):
+        if partition.touches(window):
+            idem = identity(warehouse, partition, organization)
+            if idem not in {recorded.get(partition), _settled(warehouse, partition, size)}:
+                found.append(partition)
+    return found
+
+
+def identity(warehouse: Warehouse, partition: Partition, organization: Organization) -> str:
+    """Digest everything that decides a partition's allocations: charges, rules and method."""
+    ids = charges.read(warehouse, partition).select("x_ChargeId").collect().to_series().sort()
+    content = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    rules = hashlib.sha256(organization.deciding.encode()).hexdigest()
+    facts = {"charges": content, "method": METHOD, "partition": partition.path, "rules": rules}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def attribute(
+    warehouse: Warehouse, partition: Partition, organization: Organization
+) -> Attributed:
+    """Write the allocations of one partition; the sums are proven before and after."""
+    idem = identity(warehouse, partition, organization)
+    source = charges.read(warehouse, partition)
+    allocations = attribution.allocate(source, organization, partition).collect(engine="streaming")
+    before = attribution.proven(source, allocations.lazy(), partition.path)
+    with warehouse.workspace() as folder:
+        path = folder / "part.parquet"
+        allocations.write_parquet(path)
+        warehouse.adopt(partition.key(ALLOCATIONS), path)
+    kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)))
+    after = attribution.proven(source, kept, partition.path)
+    assert before == after, "what was read back must be what was written"
+    progress.advance("attribute", len(allocations))
+    return Attributed(partition, idem, len(allocations))
+
+
+def post(
+    warehouse: Warehouse, ledger: Ledger, attributed: Sequence[Attributed], facts: BatchFacts
+) -> Appended | None:
+    """Append the difference as one batch; `None` when the ledger already says all of it."""
+    appended = ledger.append(_parts(warehouse, ledger, attributed), facts)
+    head = ledger.head()
+    for done in attributed:
+        settled = {"idem": done.idem, "size": 0 if head is None else head.size}
+        warehouse.replace(_settled_key(done.partition), json.dumps(settled).encode())
+    return appended
+
+
+def _settled(warehouse: Warehouse, partition: Partition, size: int) -> str | None:
+    """Return the identity last held against the ledger, also when that made no difference.
+
+    It does not count for a ledger shorter than the one it was held against.
+    """
+    try:
+        settled = json.loads(warehouse.read(_settled_key(partition)))
+    except KeyError:
+        return None
+    return str(settled["idem"]) if settled["size"] <= size else None
+
+
+def _settled_key(partition: Partition) -> str:
+    return f"{SETTLED}/{partition.path}.json"
+
+
+def difference(live: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that turn `live` (the ledger's) into `now` (the allocations).
+
+    Reversals come first, each naming the one entry it takes back, with every measure negated.
+    """
+    if live.is_empty():
+        return _entries(now)
+    gone = live.join(now, on=_COMPARED, how="anti", nulls_equal=True).sort("index", "row")
+    new = now.join(live, on=_COMPARED, how="anti", nulls_equal=True)
+    reversals = gone.with_columns(
+        pl.lit("reversal").alias("kind"),
+        pl.format("{}/{}", "index", "row").alias("corrects"),
+        *(-pl.col(measure) for measure in MEASURES),
+    )
+    return pl.concat([reversals.select(_entry_names()), _entries(new)])
+
+
+def _parts(
+    warehouse: Warehouse, ledger: Ledger, attributed: Iterable[Attributed]
+) -> Iterator[tuple[PartitionFacts, pl.DataFrame]]:
+    for done in sorted(attributed, key=lambda one: one.partition):
+        now = pl.read_parquet(warehouse.local(done.partition.key(ALLOCATIONS)))
+        rows = difference(ledger.live(done.partition), now)
+        if not rows.is_empty():
+            inputs = _inputs(warehouse, done.partition, now)
+            yield PartitionFacts(done.partition, done.idem, inputs), rows
+
+
+def _inputs(warehouse: Warehouse, partition: Partition, now: pl.DataFrame) -> tuple[Input, ...]:
+    """Name the raw objects the partition was made from, with what their receipts say."""
+    found = []
+    for digest in now.get_column("src").unique().sort():
+        receipts = [
+            json.loads(warehouse.read(key))
+            for key in warehouse.list(f"raw/{digest}.")
+            if key.endswith(".json")
+        ]
+        for receipt in receipts:
+            found.append(
+                Input(digest, int(receipt["size_bytes"]), receipt["name"], partition.source)
+            )
+    return tuple(found)
+
+
+def _entries(allocations: pl.DataFrame) -> pl.DataFrame:
+    """Turn allocations into entries, in an order that does not depend on the bill's."""
+    return (
+        allocations.sort("charge_id", "cost_center", "step", nulls_last=True)
+        .with_columns(
+            pl.lit("allocation").alias("kind"),
+            pl.lit(None, pl.String).alias("corrects"),
+            pl.lit(None, pl.String).alias("subject"),
+        )
+        .select(_entry_names())
+    )
+
+
+def _entry_names() -> list[str]:
+    return [name for name in ENTRY_SCHEMA if name not in {"v", "row"}]

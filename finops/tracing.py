@@ -1,0 +1,102 @@
+"""Walking a figure back: entry, batch, charge, and the bytes the provider sent."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+import json
+from typing import Any
+
+import polars as pl
+
+from finops import charges, tabular
+from finops.errors import DataError, LedgerError
+from finops.ledger import Header, Ledger
+from finops.partition import Partition
+from finops.warehouse import Warehouse
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """An entry and all that stands behind it. `charge` is empty once a bill was restated."""
+
+    entry: Facts
+    batch: Facts
+    charge: Facts
+    raw: Facts
+    raw_row: Facts
+
+    def sections(self) -> Iterator[tuple[str, Facts]]:
+        """Yield titled parts, from the ledger down to the raw bytes."""
+        yield "Ledger entry", self.entry
+        yield "Batch that holds it", self.batch
+        yield "Charge (FOCUS)", self.charge
+        yield "Raw object", self.raw
+        yield "Row as the provider sent it", self.raw_row
+
+    def as_json(self) -> dict[str, Facts]:
+        return {
+            "entry": self.entry,
+            "batch": self.batch,
+            "charge": self.charge,
+            "raw": self.raw,
+            "raw_row": self.raw_row,
+        }
+
+
+def trace(warehouse: Warehouse, ledger: Ledger, reference: str) -> Trace:
+    """Walk the entry `batch/row` back; raises `LedgerError` when there is no such entry."""
+    entry = ledger.entry(reference)
+    header = ledger.batches()[int(reference.partition("/")[0])]
+    partition = Partition(entry["provider"], entry["source"], entry["period"], entry["day"])
+    receipts = [
+        json.loads(warehouse.read(key))
+        for key in warehouse.list(f"raw/{entry['src']}.")
+        if key.endswith(".json")
+    ]
+    if not receipts:
+        raise LedgerError(f"{reference}: its raw object raw/{entry['src']} is not in the warehouse")
+    return Trace(
+        entry=entry,
+        batch=_batch(header),
+        charge=_charge(warehouse, partition, entry["charge_id"]),
+        raw={"key": f"raw/{entry['src']}", **receipts[0]},
+        raw_row=_raw_row(warehouse, entry["src"], entry["src_row"], receipts[0]["name"]),
+    )
+
+
+def _batch(header: Header) -> Facts:
+    return {
+        "index": header.index,
+        "kind": header.kind,
+        "time": header.made.time,
+        "run": header.made.run_id,
+        "segment": header.segment,
+        "rows_root": header.rows_root,
+        "digest": header.digest,
+    }
+
+
+def _charge(warehouse: Warehouse, partition: Partition, charge_id: str) -> Facts:
+    try:
+        rows = charges.read(warehouse, partition)
+    except KeyError:
+        return {}
+    found = rows.filter(pl.col("x_ChargeId") == charge_id).collect()
+    return {} if found.is_empty() else _given(found.row(0, named=True))
+
+
+def _raw_row(warehouse: Warehouse, digest: str, row: int, name: str) -> Facts:
+    """Show the row itself when the raw object is a table; its place otherwise."""
+    path = warehouse.local(f"raw/{digest}")
+    if path.read_bytes()[:1] in {b"{", b"["}:
+        return {"place": f"element {row} of {name}"}
+    try:
+        found = tabular.scan(path, name).slice(row, 1).collect()
+    except DataError:
+        return {"place": f"row {row + 1} of {name}"}
+    return {"row": row + 1, **_given(found.row(0, named=True))} if len(found) else {}
+
+
+def _given(facts: Facts) -> Facts:
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,81 @@
+"""Taking in one source: fetch, keep, read, replace — or leave everything as it was."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from finops import charges, money, progress
+from finops.charges import Ingested
+from finops.config import Config
+from finops.partition import Window
+from finops.raw import RawStore
+from finops.warehouse import Warehouse
+from providers import registry
+
+RECEIPTS = "ingests"
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A source and the days to take in."""
+
+    source: str
+    window: Window
+
+
+def lookback(config: Config, source: str, today: date) -> Window:
+    """Cover the days of `source` that its provider may still add to or restate."""
+    made = registry.provider_class(config.source(source).provider)
+    return Window(today - timedelta(days=made.LOOKBACK_DAYS), today + timedelta(days=1))
+
+
+def take(config: Config, warehouse: Warehouse, taking: Taking) -> Ingested:
+    """Bring the charges of one source and window into the warehouse.
+
+    Raises `ProviderError` when they cannot be got and `DataError` when they cannot be taken; the
+    warehouse is as before then.
+    """
+    name = taking.source
+    provider = registry.connect(name, config.source(name), config.base)
+    store = RawStore(warehouse)
+    try:
+        delivery = provider.fetch(taking.window, store)
+        ingested = charges.write(
+            provider.charges(delivery, store.path),
+            delivery,
+            warehouse,
+            lambda rows: progress.advance(name, rows),
+        )
+    except BaseException:
+        store.withdraw()
+        raise
+    warehouse.replace(_receipt_key(config, taking), _receipt(ingested))
+    return ingested
+
+
+def is_taken(config: Config, warehouse: Warehouse, taking: Taking) -> bool:
+    """Tell whether exactly this source and window were taken in before."""
+    return warehouse.exists(_receipt_key(config, taking))
+
+
+def _receipt_key(config: Config, taking: Taking) -> str:
+    provider = config.source(taking.source).provider
+    days = f"{taking.window.start}_{taking.window.end}"
+    return f"{RECEIPTS}/provider={provider}/source={taking.source}/{days}.json"
+
+
+def _receipt(ingested: Ingested) -> bytes:
+    """Write what came and what was wrong with it: also an empty window is a finding."""
+    facts = {
+        "rows": ingested.rows,
+        "quarantined_rows": ingested.quarantined_rows,
+        "outside_rows": ingested.outside_rows,
+        "billed": {code: money.text(amount) for code, amount in ingested.billed.items()},
+        "quarantined": {code: money.text(sum_) for code, sum_ in ingested.quarantined.items()},
+        "partitions": [partition.path for partition in ingested.partitions],
+        "issues": [
+            {"where": issue.where, "severity": issue.severity, "message": issue.message}
+            for issue in ingested.issues
+        ],
+    }
+    return json.dumps(facts, indent=1, sort_keys=True).encode()

@@ -1,0 +1,1 @@
+"""Prefect tasks: retries, names and artifacts around exactly one call each."""

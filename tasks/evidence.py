@@ -1,0 +1,56 @@
+"""Artifacts: what a person would look at in Prefect's UI. Outside a flow run they are not made."""
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+
+from finops import coverage, money, quarantine
+from finops.installation import Installation
+from reports.alerts import Sent
+from reports.publishing import Published
+
+
+def show_coverage(config: str) -> None:
+    """Show how much of every currency has an owner."""
+    if FlowRunContext.get() is None:
+        return
+    installation = Installation.open(config)
+    covered = coverage.coverage(
+        installation.ledger.entries(), quarantine.summary(installation.warehouse)
+    )
+    rows = [
+        {
+            "currency": each.currency,
+            "billed": money.text(each.billed),
+            "allocated": money.text(each.allocated),
+            "unallocated": money.text(each.unallocated),
+            "quarantined": money.text(each.quarantined),
+            "coverage": money.text(each.coverage),
+        }
+        for each in covered
+    ]
+    create_table_artifact(key="coverage", table=rows, description="Coverage, all periods")
+
+
+def show_report(published: Published) -> None:
+    """Show the month in a line and where its report is."""
+    if FlowRunContext.get() is not None:
+        create_markdown_artifact(
+            key="report", markdown=f"{published.summary}\n\nReport: `{published.path}`"
+        )
+
+
+def show_alerts(sent: list[Sent]) -> None:
+    """Show which alerts went out, and where."""
+    if FlowRunContext.get() is None:
+        return
+    rows = [
+        {
+            "channel": each.channel,
+            "cost center": alert.name,
+            "threshold": f"{money.text(alert.threshold)} %",
+            "spent": f"{money.text(alert.spent)} {alert.currency}",
+        }
+        for each in sent
+        for alert in each.alerts
+    ]
+    create_table_artifact(key="alerts", table=rows, description="Alerts sent by this run")
