@@ -43,8 +43,10 @@ def deployments(config: Config, path: str) -> list[RunnerDeployment]:
         _deployment(flow, flow.name, {"config": path}, FOLLOW_UP_AT[flow.name])
         for flow in (attribute, publish, alert)
     ]
-    by_hand = [_deployment(flow, flow.name, {"config": path}) for flow in (ingest, backfill, cycle)]
-    return [*hourly, *follow_up, *by_hand]
+    # Filled in with every source, so that the form needs no knowledge of finops.toml.
+    every = {"config": path, "sources": list(config.sources)}
+    by_hand = [_deployment(flow, flow.name, every) for flow in (ingest, backfill)]
+    return [*hourly, *follow_up, *by_hand, _deployment(cycle, cycle.name, {"config": path})]
 
 
 def _deployment(

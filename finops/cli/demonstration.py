@@ -34,7 +34,7 @@ def run(out: Path) -> None:
     window = Window.of_period(PERIOD)
     for now, overlay in ((FIRST_RUN_AT, None), (SECOND_RUN_AT, "restated")):
         if overlay is not None:
-            _copy(shipped.folder("demo") / overlay, out / "bills")
+            _copy(shipped.folder("demo") / overlay, out)
         terminal.output.print(f"[dim]{now:%Y-%m-%d %H:%M} UTC[/] {'the restated bill' if overlay else 'the bill of October'}")
         with terminal.watched():
             done = run_cycle(config, None, window, now)

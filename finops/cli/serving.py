@@ -1,6 +1,8 @@
 """Serving the flows, with a local Prefect server when there is none."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +46,9 @@ def _local_server(port: int) -> Iterator[None]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
+    _demand_free(port)
+    # A service manager stops us with SIGTERM: the server must go with us then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", HOST, "--port", str(port)]
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -62,13 +67,22 @@ def _local_server(port: int) -> Iterator[None]:
             server.kill()
 
 
+def _demand_free(port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise FinopsError(
+                f"port {port} is taken; choose another --port, or set {API_VARIABLE} to "
+                f"http://{HOST}:{port}/api if that is your Prefect server"
+            )
+
+
 def _await(server: "subprocess.Popen[bytes]", url: str) -> None:
     deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise FinopsError(
-                f"Prefect's server stopped with {server.returncode}; is {url} taken? "
-                f"Choose another --port, or set {API_VARIABLE} to a running server"
+                f"Prefect's server stopped with {server.returncode}; run "
+                f"`prefect server start` to see why, or set {API_VARIABLE} to a running server"
             )
         try:
             if httpx.get(f"{url}/health", timeout=1).is_success:

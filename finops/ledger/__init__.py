@@ -11,6 +11,7 @@ from finops.ledger.manifest import Input, PartitionFacts
 from finops.ledger.note import SigningKey
 from finops.ledger.reversal import reversals
 from finops.ledger.schema import ENTRY_SCHEMA
+from finops.ledger.verify import Finding, Verification, verify
 
 __all__ = [
     "ENTRY_SCHEMA",
@@ -18,10 +19,13 @@ __all__ = [
     "BatchFacts",
     "Checkpoint",
     "Control",
+    "Finding",
     "Header",
     "Input",
     "Ledger",
     "PartitionFacts",
     "SigningKey",
+    "Verification",
     "reversals",
+    "verify",
 ]

@@ -68,7 +68,7 @@ def _check_batch(
     for frame, leaves in row_bytes.hashed(found.read(path)):
         found.digest.add(frame, leaves)
         corrections.add(batch.index, frame)
-    corrections.paths[batch.index] = path
+    corrections.segments[batch.index] = key, path
     _compare(report, key, batch, found.digest, locator)
     return found.digest.tree.size
 
@@ -113,11 +113,6 @@ class _Rows:
         partition = line.facts.partition
         strays = frame.slice(start - first, stop - start).select(
             pl.any_horizontal(
-                pl.col(name).ne_missing(pl.lit(getattr(partition, name)))
-                for name in PARTITION_COLUMNS
-            ).arg_max()
-            if False
-            else pl.any_horizontal(
                 pl.col(name).ne_missing(pl.lit(getattr(partition, name)))
                 for name in PARTITION_COLUMNS
             ).sum()

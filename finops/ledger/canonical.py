@@ -51,8 +51,10 @@ def text_of(value: Json) -> str:
 
 def object_of(value: Json, keys: set[str] | None = None) -> dict[str, Json]:
     """Expect an object, with exactly `keys` when given; raises `ValueError` otherwise."""
-    if not isinstance(value, dict) or (keys is not None and set(value) != keys):
-        _refuse(value, f"an object with the keys {sorted(keys or ())}")
+    if not isinstance(value, dict):
+        _refuse(value, "an object")
+    if keys is not None and set(value) != keys:
+        raise ValueError(f"lacks or adds the keys {sorted(set(value) ^ keys)}")
     return value
 
 

@@ -96,7 +96,10 @@ class Header:
     def signed(self, key: SigningKey) -> "Header":
         """Return the header as `key` signs it, read back from the bytes to be stored."""
         claims = _claims(self)
-        signature = key.sign(canonical.encode(claims))
+        try:
+            signature = key.sign(canonical.encode(claims))
+        except ValueError as error:
+            raise LedgerError(f"the header of batch {self.index} {error}; give plain text") from None
         claims["sig"] = base64.b64encode(signature).decode()
         content = canonical.encode(claims)
         if len(content) > BYTES_MAX:

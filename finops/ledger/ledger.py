@@ -1,6 +1,5 @@
 """The ledger as a caller sees it: append batches, read entries."""
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -111,8 +110,8 @@ class Ledger:
         self._log.signing_key()
         self._log.seal()
         begun_at = len(self._log.committed())
-        with tempfile.TemporaryDirectory(prefix="finops-ledger-") as folder:
-            draft = self._drafted(Path(folder) / "segment.parquet", parts, facts)
+        with self._warehouse.workspace() as folder:
+            draft = self._drafted(folder / "segment.parquet", parts, facts)
         appended = None if draft is None else self._committed(draft, facts, begun_at)
         self._seen_size, self._seen = None, {}
         return appended
@@ -137,13 +136,14 @@ class Ledger:
             manifest=canonical.digest(described),
             rules=canonical.digest(rules),
         )
-        self._put(segment.key_of(draft.segment), path)
+        if not self._warehouse.exists(segment.key_of(draft.segment)):
+            self._warehouse.adopt(segment.key_of(draft.segment), path)
         self._put(segment.locator_key_of(draft.segment), bytes(digest.locator))
         self._put(manifest.key_of(draft.manifest), described)
         self._put(manifest.rules_key_of(draft.rules), rules)
         return draft
 
-    def _put(self, key: str, content: bytes | Path) -> None:
+    def _put(self, key: str, content: bytes) -> None:
         """Store a content-addressed object, unless an earlier run already has."""
         if not self._warehouse.exists(key):
             self._warehouse.replace(key, content)

@@ -116,21 +116,19 @@ class SigningKey:
             raise LedgerError(
                 f"the signing key {path} is open to others (mode {mode:o}); run: chmod 600 {path}"
             )
-        try:
-            return cls._parse(text)
-        except ValueError as error:
-            raise LedgerError(
-                f"{path} is not a signing key ({error}); restore it from your backup"
-            ) from None
+        return cls.parse(text, str(path))
 
     @classmethod
-    def _parse(cls, text: str) -> "SigningKey":
-        if not text.startswith(_PRIVATE):
-            raise ValueError(f"it does not start with {_PRIVATE}")
-        name, key_id, seed = _parts(text.removeprefix(_PRIVATE))
+    def parse(cls, text: str, where: str = "the given text") -> "SigningKey":
+        """Read `PRIVATE+KEY+name+key id+base64`, as `save` writes it; `LedgerError` otherwise."""
+        try:
+            name, key_id, seed = _parts(text.strip().removeprefix(_PRIVATE))
+        except ValueError:
+            # The reason could quote the secret.
+            raise LedgerError(_not_a_key(where)) from None
         key = cls(name, seed)
         if key.verifier.key_id.hex() != key_id:
-            raise ValueError("its key id does not belong to it")
+            raise LedgerError(_not_a_key(where))
         return key
 
     def save(self, path: Path) -> None:
@@ -156,6 +154,10 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """Sign `message` (64 bytes)."""
         return self._private.sign(message)
+
+
+def _not_a_key(where: str) -> str:
+    return f"{where} is not a signing key ({_PRIVATE}name+id+base64); restore it from your backup"
 
 
 def _parts(key: str) -> tuple[str, str, bytes]:

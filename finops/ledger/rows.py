@@ -69,7 +69,9 @@ def _pieces(frame: pl.DataFrame) -> list[pl.Expr]:
         else:
             pieces += [pl.lit(literal), _boxed(column) if name in awkward else _nullable(column)]
             literal = ","
-    return [*pieces, pl.lit(literal.removesuffix(",") + "}")]
+    ending = literal.removesuffix(",") + "}"
+    # Literals alone would make one row, however many the frame has.
+    return [*pieces, pl.lit(ending)] if pieces else [pl.repeat(ending, pl.len())]
 
 
 def _is_constant(column: pl.Series) -> bool:

@@ -30,6 +30,11 @@ _DICTIONARY = [
     for name, dtype in ENTRY_SCHEMA.items()
     if dtype in (pl.String, pl.Date) and name not in {"charge_id", "corrects"}
 ]
+_DELTAS = {
+    name: "DELTA_BINARY_PACKED"
+    for name, dtype in ENTRY_SCHEMA.items()
+    if dtype == pl.Int64 or isinstance(dtype, pl.Datetime)
+}
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ def write(path: Path, frames: Iterable[pl.DataFrame]) -> Digest:
         compression="zstd",
         compression_level=1,
         use_dictionary=_DICTIONARY,
+        column_encoding=_DELTAS,
         write_statistics=list(_SEARCHED),
         store_schema=False,
     ) as writer:

@@ -9,10 +9,16 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
+import polars as pl
+import polars_hash  # noqa: F401 - registers the `chash` namespace
+import pyarrow as pa
+
 LEAF_PREFIX: Final = b"\x00"
 NODE_PREFIX: Final = b"\x01"
 EMPTY_ROOT: Final = sha256(b"").digest()
 HASH_BYTES: Final = 32
+_PAIR_BYTES: Final = 2 * HASH_BYTES
+_MANY_BYTES: Final = 1 << 16
 
 
 def leaf_hash(content: bytes) -> bytes:
@@ -39,7 +45,7 @@ class Tree:
 
     __slots__ = ("_block_bytes", "_complete", "_pending", "size")
 
-    def __init__(self, block_leaves: int = 1 << 14) -> None:
+    def __init__(self, block_leaves: int = 1 << 16) -> None:
         self.size = 0
         self._block_bytes = block_leaves * HASH_BYTES
         self._complete: list[tuple[int, bytes]] = []
@@ -77,14 +83,26 @@ class Tree:
 def _fold(level: bytes) -> bytes:
     """Reduce a level of hashes to one; a last one without a partner moves up unchanged."""
     while len(level) > HASH_BYTES:
-        paired = len(level) // (2 * HASH_BYTES) * (2 * HASH_BYTES)
-        level = (
-            b"".join(
-                [
-                    sha256(NODE_PREFIX + level[at : at + 2 * HASH_BYTES]).digest()
-                    for at in range(0, paired, 2 * HASH_BYTES)
-                ]
-            )
-            + level[paired:]
-        )
+        paired = len(level) // _PAIR_BYTES * _PAIR_BYTES
+        level = _parents(level[:paired]) + level[paired:]
     return level
+
+
+def _parents(pairs: bytes) -> bytes:
+    if len(pairs) >= _MANY_BYTES:
+        return _many_parents(pairs)
+    return b"".join(
+        [
+            sha256(NODE_PREFIX + pairs[at : at + _PAIR_BYTES]).digest()
+            for at in range(0, len(pairs), _PAIR_BYTES)
+        ]
+    )
+
+
+def _many_parents(pairs: bytes) -> bytes:
+    """Do the same outside Python's interpreter lock, which is twice as fast for thousands."""
+    buffers = [None, pa.py_buffer(pairs)]
+    column = pa.Array.from_buffers(pa.binary(_PAIR_BYTES), len(pairs) // _PAIR_BYTES, buffers)
+    nodes = (pl.lit(NODE_PREFIX) + pl.col("pair")).chash.sha2_256()  # type: ignore[attr-defined]
+    frame = pl.DataFrame({"pair": pl.Series(column)}).select(nodes.alias("hex").str.join(""))
+    return bytes.fromhex(frame.item())

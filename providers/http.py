@@ -1,0 +1,243 @@
+"""Asking a provider's HTTP API: retries, waiting as told, and faults in plain words.
+
+A reply is kept as the bytes that came. A credential is only ever put into the request header:
+it appears in no message, name or receipt.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import httpx
+
+from finops.errors import Terminal, Transient
+
+ATTEMPTS = 5
+LONGEST_WAIT_SECONDS = 120.0
+_FIRST_WAIT_SECONDS = 1.0
+_JITTER = 0.25
+_TIMEOUT_SECONDS = 30.0
+_EXCERPT_CHARACTERS = 200
+_EPOCH_FROM = 1_000_000_000
+_BUSY = frozenset({408, 425, 429})
+_DENIED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: the bytes as they came, the status, headers in lower case, what was asked."""
+
+    endpoint: str
+    parameters: Mapping[str, str]
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """Give the endpoint with its parameters, such as `/v2/pods?limit=5`."""
+        query = urlencode(sorted(self.parameters.items()), safe=":")
+        return f"{self.endpoint}?{query}" if query else self.endpoint
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """Read the server's `Date` header; `None` when there is none that can be read."""
+        return _http_date(self.headers.get("date"))
+
+    def receipt(self) -> dict[str, str]:
+        """Say how the reply was got: endpoint, parameters, status, time and ETag."""
+        sent_at = self.sent_at
+        facts = {
+            "endpoint": self.endpoint,
+            "parameters": json.dumps(dict(self.parameters), sort_keys=True),
+            "status": str(self.status),
+            "fetched_at": sent_at.isoformat() if sent_at else "",
+            "etag": self.headers.get("etag", ""),
+        }
+        return {key: value for key, value in facts.items() if value}
+
+    def json(self) -> Any:
+        """Read the body, numbers as `Decimal`; raises `Transient` for HTML or half a document."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind and not kind.endswith("json"):
+            raise Transient(
+                f"{self.name}: answered with {kind} instead of JSON; a proxy or login page may "
+                f"stand in between, or the address in the settings is wrong"
+            )
+        return parse_json(self.body, self.name)
+
+
+def parse_json(body: bytes, name: str) -> Any:
+    """Read JSON with its numbers as `Decimal`; raises `Transient` when it is not complete."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
+    except ValueError as error:
+        raise Transient(
+            f"{name}: the reply of {len(body)} bytes is not a complete JSON document ({error}); "
+            f"it was probably cut off on the way, so try again"
+        ) from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+class Api:
+    """A provider's HTTP API below one address, asked with one bearer key.
+
+    `advice` says what to do about a status, such as which permission a 403 lacks. Raises
+    `Terminal` for a key that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        advice: Mapping[int, str],
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if not (key.isascii() and key.isprintable()):
+            raise Terminal(
+                f"{base_url}: the key holds characters that no key has, such as a line break; "
+                f"copy it again"
+            )
+        self._key = key
+        self._advice = advice
+        self._sleep = sleep
+        self._jitter = jitter
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            timeout=timeout_seconds,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        tolerate: frozenset[int] = frozenset(),
+    ) -> Reply:
+        """Ask once, and again while the fault may pass, at most `ATTEMPTS` times.
+
+        Statuses in `tolerate` are returned like a 200. Raises `Transient` for time-outs, lost
+        connections, 429 and 5xx that do not pass, `Terminal` for every other status.
+        """
+        asked = dict(parameters or {})
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                reply = self._ask(path, asked)
+            except httpx.UnsupportedProtocol:
+                raise Terminal(
+                    f"{self._client.base_url}: is not an http or https address; correct it"
+                ) from None
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                fault, asked_to_wait = self._lost(path, error, attempt), 0.0
+            else:
+                if reply.status == httpx.codes.OK or reply.status in tolerate:
+                    return reply
+                if not _may_pass(reply.status):
+                    raise Terminal(self._refusal(reply))
+                fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
+            if attempt < ATTEMPTS:
+                self._sleep(self._pause(attempt, asked_to_wait))
+        raise fault
+
+    def _ask(self, path: str, parameters: Mapping[str, str]) -> Reply:
+        answer = self._client.get(path, params=parameters)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Reply(path, parameters, answer.status_code, headers, answer.content)
+
+    def _pause(self, attempt: int, asked_to_wait: float) -> float:
+        own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+        spread = 1 + _JITTER * self._jitter()
+        return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
+
+    def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
+        return Transient(
+            f"{self._client.base_url.join(path)}: {type(error).__name__} "
+            f"({self._redacted(str(error)) or 'no answer'}) in try {attempt} of {ATTEMPTS}; "
+            f"check the network and the provider's status page, or wait for the next run"
+        )
+
+    def _busy(self, reply: Reply, attempt: int) -> Transient:
+        return Transient(
+            f"{self._where(reply)}: answered {reply.status} in try {attempt} of {ATTEMPTS}"
+            f"{self._excerpt(reply)}; wait for the next run, or ask less often"
+        )
+
+    def _refusal(self, reply: Reply) -> str:
+        default = (
+            "the key was refused; check that it is valid and may read billing"
+            if reply.status in _DENIED
+            else "trying again would not help; check the settings of this source"
+        )
+        advice = self._advice.get(reply.status, default)
+        return f"{self._where(reply)}: answered {reply.status}{self._excerpt(reply)}; {advice}"
+
+    def _where(self, reply: Reply) -> str:
+        return str(self._client.base_url.join(reply.name))
+
+    def _excerpt(self, reply: Reply) -> str:
+        text = " ".join(self._redacted(reply.body.decode("utf-8", "replace")).split())
+        return f" ({text[:_EXCERPT_CHARACTERS]})" if text and not text.startswith("<") else ""
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
+
+
+def wait_seconds(reply: Reply) -> float:
+    """Tell how long a busy server asks to be left alone: the longest of what its headers say.
+
+    Headers ending in `retry-after` hold seconds or an HTTP date; on a 429 the headers about a
+    rate limit's reset count too, in seconds or as Unix time. Dates are measured from the reply's
+    own `Date`, never from our clock.
+    """
+    told = [
+        _delay(value, reply.sent_at)
+        for name, value in reply.headers.items()
+        if name.endswith("retry-after")
+        or (
+            reply.status == httpx.codes.TOO_MANY_REQUESTS
+            and "ratelimit" in name.replace("-", "")
+            and "reset" in name
+        )
+    ]
+    return max(told, default=0.0)
+
+
+def _delay(value: str, sent_at: datetime | None) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        until = _http_date(value)
+        return max((until - sent_at).total_seconds(), 0.0) if until and sent_at else 0.0
+    if seconds >= _EPOCH_FROM:
+        seconds = seconds - sent_at.timestamp() if sent_at else 0.0
+    return max(seconds, 0.0)
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value).astimezone(UTC) if value else None
+    except ValueError:
+        return None
+
+
+def _may_pass(status: int) -> bool:
+    return status in _BUSY or status >= httpx.codes.INTERNAL_SERVER_ERROR

@@ -1,0 +1,342 @@
+"""RunPod: hourly billing (REST v2, else v1), pods joined to what is known of each.
+
+The two generations differ in shape, in spelling and in what they know: v2 splits the amount but
+knows no GPU and no billed time, v1 knows the billed time but only one grouping at a time. Both
+are joined to the list of pods, which has GPU, data centre, name and environment. A pod that was
+terminated is no longer in the list: its charge stays, its GPU facts are null.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import httpx
+import polars as pl
+from pydantic import field_validator
+
+from finops import gpus, money
+from finops.errors import DataError, Terminal, Transient
+from finops.partition import Window
+from finops.raw import Delivery, RawObject, RawStore, Scope
+from providers import runpod_replies
+from providers.base import Bill, Settings
+from providers.http import Api, Reply, parse_json
+from providers.runpod_replies import PRODUCTS, UNKNOWN_POD, Pod, Product, Usage
+
+_SCOPES = (
+    "in the RunPod console under Settings, API Keys, give this key read access to billing and pods"
+)
+_ADVICE = {
+    401: f"the API key is not valid; make a new one, {_SCOPES}",
+    403: _SCOPES,
+    404: "the address is wrong; remove api_url and v1_url from the settings to use RunPod's own",
+}
+_UNAVAILABLE = frozenset({403, 404})
+_BILLING, _PODS = "billing", "pods"
+# Amounts and their total travel as doubles, so their last digits need not add up.
+_TOTAL_TOLERANCE = Decimal("0.000001")
+
+_EVERY_ROW = {
+    "BillingAccountType": "Account",
+    "BillingCurrency": "USD",
+    "PricingCurrency": "USD",
+    "ChargeCategory": "Usage",
+    "ChargeFrequency": "Usage-Based",
+    "PricingCategory": "Standard",
+    "ServiceProviderName": "RunPod",
+    "HostProviderName": "RunPod",
+    "InvoiceIssuerName": "RunPod",
+    "x_CostSource": "billed",
+}
+_TIME = pl.Datetime("us", "UTC")
+_NOT_TEXT = {
+    "BillingPeriodStart": _TIME,
+    "BillingPeriodEnd": _TIME,
+    "ChargePeriodStart": _TIME,
+    "ChargePeriodEnd": _TIME,
+    "x_Provisional": pl.Boolean(),
+    "x_GpuCount": pl.Int64(),
+    "x_GpuMemoryGiB": pl.Int64(),
+    "x_RawRow": pl.Int64(),
+}
+
+
+class RunPodSettings(Settings):
+    """`[sources.NAME]` of a RunPod account.
+
+    `products` says what to bill: pods, and if wanted serverless endpoints and network volumes.
+    `tag_env` names the pods' environment variables that become tags, in lower case. `recorded`
+    is a folder of saved replies (`v2/billing/pods.json`, `v2/pods.json`, or the same under `v1`):
+    with it neither network nor key is used.
+    """
+
+    api_key_env: str = "RUNPOD_API_KEY"
+    api_url: str = "https://api.runpod.io"
+    v1_url: str = "https://rest.runpod.io"
+    billing_account: str | None = None
+    products: tuple[Literal["pods", "serverless", "network_volumes"], ...] = ("pods",)
+    tag_env: tuple[str, ...] = ("TEAM", "PROJECT")
+    recorded: Path | None = None
+
+    @field_validator("api_url", "v1_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError(f"{value!r} is not an address; write it as https://host")
+        return value.rstrip("/")
+
+
+class _Api(Protocol):
+    """What replies come from: the network, or a folder of saved ones."""
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        tolerate: frozenset[int] = frozenset(),
+    ) -> Reply: ...
+
+
+class RunPod:
+    """The charges of one RunPod account."""
+
+    NAME: ClassVar[str] = "runpod"
+    NEEDS: ClassVar[str] = "a RunPod API key with read access to billing and pods"
+    LOOKBACK_DAYS: ClassVar[int] = 3
+    settings_model: ClassVar[type[Settings]] = RunPodSettings
+
+    def __init__(self, source: str, settings: Settings, base: Path) -> None:
+        assert isinstance(settings, RunPodSettings), "the registry validates settings"
+        self._source = source
+        self._settings = settings
+        self._recorded = base / settings.recorded if settings.recorded else None
+
+    def fetch(self, window: Window, store: RawStore) -> Delivery:
+        """Ask for the window's hours and the pods; an empty window is asked for twice.
+
+        Raises `Transient` when the rows do not add up to the total RunPod states, `Terminal` when
+        the key is missing or may not read billing, `DataError` for replies of unknown shape.
+        """
+        if self._recorded is not None:
+            return self._fetch(window, store, _Folder(self._recorded), _Folder(self._recorded))
+        key = self._key()
+        with (
+            Api(self._settings.api_url, key, _ADVICE) as api,
+            Api(self._settings.v1_url, key, _ADVICE) as older,
+        ):
+            return self._fetch(window, store, api, older)
+
+    def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
+        """Make one row of each hour that a resource was billed in the delivery's window.
+
+        Costs are US dollars; `x_GpuHours` is GPU count times the hours billed, null when neither
+        the billed time nor the pod's price is known. Raises `DataError` for an unknown shape.
+        """
+        pods: dict[str, Pod] = {}
+        for kept in _of_kind(delivery, _PODS):
+            pods |= runpod_replies.pods(_read(kept, path), kept.name, self._settings.tag_env)
+        for kept in _of_kind(delivery, _BILLING):
+            product = PRODUCTS[kept.receipt["product"]]
+            usages = runpod_replies.usages(_read(kept, path), kept.name, product)
+            rows = [
+                self._row(place, usage, product, pods, _fetched_at(kept))
+                for place, usage in enumerate(usages)
+                if delivery.scope.days is None or _within(usage, delivery.scope.days)
+            ]
+            if rows:
+                yield Bill(kept, _frame(rows))
+
+    def _key(self) -> str:
+        key = os.environ.get(self._settings.api_key_env, "").strip()
+        if not key:
+            raise Terminal(
+                f"sources.{self._source}: the environment variable {self._settings.api_key_env} "
+                f"holds no RunPod API key; set it, {_SCOPES}"
+            )
+        return key
+
+    def _fetch(self, window: Window, store: RawStore, api: _Api, older: _Api) -> Delivery:
+        replies = {name: _billing(name, window, api, older) for name in self._settings.products}
+        pods = _pod_list(api, older, replies.values())
+        runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
+        kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
+        listed = _keep(store, pods, _PODS, "pods")
+        return Delivery(self.NAME, self._source, Scope(days=window), (*kept, listed))
+
+    def _row(
+        self,
+        place: int,
+        usage: Usage,
+        product: Product,
+        pods: Mapping[str, Pod],
+        fetched_at: datetime | None,
+    ) -> dict[str, object]:
+        account = self._settings.billing_account or self._source
+        pod = pods.get(usage.resource_id, UNKNOWN_POD)
+        month = usage.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return {
+            **_EVERY_ROW,
+            **_costs(usage),
+            **_quantities(usage, pod),
+            "BillingAccountId": account,
+            "BillingAccountName": account,
+            "BillingPeriodStart": month,
+            "BillingPeriodEnd": (month + timedelta(days=32)).replace(day=1),
+            "ChargePeriodStart": usage.start,
+            "ChargePeriodEnd": usage.end,
+            "ChargeDescription": f"{product.resource_type} {pod.name or usage.resource_id}",
+            "ServiceName": product.service,
+            "ServiceCategory": product.category,
+            "ServiceSubcategory": product.subcategory,
+            "ResourceType": product.resource_type,
+            "ResourceId": usage.resource_id,
+            "ResourceName": pod.name,
+            "RegionId": pod.data_center,
+            "SkuId": pod.gpu_id,
+            "Tags": pod.tags,
+            "x_Provisional": fetched_at is not None and usage.end > fetched_at,
+            "x_RawRow": place,
+        }
+
+
+class _Folder:
+    """Saved replies: `/v2/pods` is the file `v2/pods.json`; a missing file answers 404."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        tolerate: frozenset[int] = frozenset(),
+    ) -> Reply:
+        file = self._root / f"{path.strip('/')}.json"
+        try:
+            return Reply(path, dict(parameters or {}), httpx.codes.OK, {}, file.read_bytes())
+        except OSError:
+            if httpx.codes.NOT_FOUND in tolerate:
+                return Reply(path, dict(parameters or {}), httpx.codes.NOT_FOUND, {}, b"")
+            raise Terminal(
+                f"{file}: cannot be read; save RunPod's reply to {path} there, or remove "
+                f"'recorded' from the settings to ask RunPod"
+            ) from None
+
+
+def _billing(name: str, window: Window, api: _Api, older: _Api) -> Reply:
+    """Ask for a product's hours, twice when there are none.
+
+    A service that has just lost its rows looks like one without charges.
+    """
+    product = PRODUCTS[name]
+    reply = _asked(product, window, api, older)
+    found = runpod_replies.usages(reply.json(), reply.name, product)
+    if any(_within(usage, window) for usage in found):
+        return reply
+    return _asked(product, window, api, older)
+
+
+def _asked(product: Product, window: Window, api: _Api, older: _Api) -> Reply:
+    """Ask v2, or v1 where the key or the account has no v2."""
+    parameters = {
+        "bucketSize": "hour",
+        "startTime": f"{window.start_at:%Y-%m-%dT%H:%M:%SZ}",
+        "endTime": f"{window.end_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    reply = api.get(product.v2_path, parameters, _UNAVAILABLE)
+    if reply.status in _UNAVAILABLE:
+        return older.get(product.v1_path, {**parameters, "grouping": product.v1_id_key})
+    _check_total(reply, product)
+    return reply
+
+
+def _pod_list(api: _Api, older: _Api, billing: Iterable[Reply]) -> Reply:
+    """List the pods from the generation that billed them: a key may be good for one only."""
+    if any(reply.endpoint.startswith("/v1/") for reply in billing):
+        return older.get("/v1/pods", {"includeMachine": "true"})
+    return api.get("/v2/pods")
+
+
+def _keep(store: RawStore, reply: Reply, kind: str, product: str) -> RawObject:
+    receipt = {"kind": kind, "product": product, **reply.receipt()}
+    return store.keep(reply.body, f"runpod{reply.name}", receipt)
+
+
+def _check_total(reply: Reply, product: Product) -> None:
+    """Refuse rows that do not add up to the total RunPod states: some are missing."""
+    document = reply.json()
+    try:
+        stated = Decimal(document["metadata"]["totals"]["totalAmount"])
+    except (KeyError, TypeError):
+        raise Transient(
+            f"{reply.name}: has no metadata.totals.totalAmount, so its rows cannot be checked; "
+            f"try again, and report this if it stays so"
+        ) from None
+    usages = runpod_replies.usages(document, reply.name, product)
+    found = sum((usage.amount for usage in usages), Decimal(0))
+    if abs(found - stated) > _TOTAL_TOLERANCE:
+        raise Transient(
+            f"{reply.name}: the rows add up to {found} but RunPod states {stated}; the reply is "
+            f"incomplete, so nothing of it was taken: try again"
+        )
+
+
+def _within(usage: Usage, window: Window) -> bool:
+    """Leave out the hours RunPod adds when it snaps a window outward to its buckets."""
+    return window.start_at <= usage.start < window.end_at
+
+
+def _of_kind(delivery: Delivery, kind: str) -> list[RawObject]:
+    return [kept for kept in delivery.objects if kept.receipt.get("kind") == kind]
+
+
+def _read(kept: RawObject, path: Callable[[RawObject], Path]) -> Any:
+    try:
+        return parse_json(path(kept).read_bytes(), kept.name)
+    except Transient as error:
+        raise DataError(str(error)) from None
+
+
+def _fetched_at(kept: RawObject) -> datetime | None:
+    told = kept.receipt.get("fetched_at")
+    return datetime.fromisoformat(told) if told else None
+
+
+def _frame(rows: Sequence[Mapping[str, object]]) -> pl.LazyFrame:
+    types = {name: _NOT_TEXT.get(name, pl.String()) for name in rows[0]}
+    return pl.LazyFrame(rows, schema=types)
+
+
+def _costs(usage: Usage) -> dict[str, str | None]:
+    """Give all four costs: pods have no commitments, and the list price is what was billed."""
+    cost = money.text(usage.amount)
+    return {
+        **dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), cost),
+        "x_GpuCost": _text(usage.gpu_amount),
+        "x_CpuCost": _text(usage.cpu_amount),
+        "x_DiskCost": _text(usage.disk_amount),
+    }
+
+
+def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
+    known = gpus.known("runpod").get(pod.gpu_id or "")
+    hours, count = runpod_replies.billed_hours(usage, pod), pod.gpu_count
+    unit = None if hours is None else "Hours"
+    return {
+        "PricingQuantity": _text(hours),
+        "PricingUnit": unit,
+        "ConsumedQuantity": _text(hours),
+        "ConsumedUnit": unit,
+        "x_GpuModel": known.model if known else None,
+        "x_GpuCount": count,
+        "x_GpuHours": _text(hours * count) if hours is not None and count else None,
+        "x_GpuMemoryGiB": known.memory_gib if known else None,
+        "x_GpuFraction": "1" if count else None,
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else money.text(value)
