@@ -64,6 +64,16 @@ class Installation:
             )
         return SigningKey.load(path)
 
+    def demand_complete(self) -> None:
+        """Raise `ConfigError` for whatever would stop a run after it has begun to write."""
+        assert self.organization is not None, "it was read, or the reason was raised"
+        made, believed = self.signing_key().vkey, self.config.ledger.verifier
+        if believed is not None and made != believed:
+            raise ConfigError(
+                f"finops.toml: ledger.verifier: is not the public half of ledger.key; "
+                f"for this key it is {made}"
+            )
+
     def batch_facts(self, now: datetime, flow_run_id: str | None) -> BatchFacts:
         """Say by what rules, code and run a batch is made."""
         origin = self.config.ledger.origin

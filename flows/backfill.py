@@ -51,9 +51,10 @@ def backfill_window(  # noqa: PLR0913 - the form's fields
 ) -> Backfill:
     """Take in `window` month by month; a run that was cut off goes on where it stopped."""
     installation = Installation.open(config)
+    installation.demand_complete()
     wanted = [
         Taking(source, month)
-        for source in sources or installation.config.sources
+        for source in intake.chosen(installation.config, sources)
         for month in _months(window)
     ]
     skipped = [

@@ -8,6 +8,7 @@ from prefect import flow
 
 from finops.charges import Ingested
 from finops.errors import FinopsError
+from finops.installation import Installation
 from finops.ledger import Appended
 from finops.partition import Window, period_of
 from flows.attribute import attribute_window, sweep
@@ -39,6 +40,7 @@ def run_cycle(
     A source that fails does not stop the others. When every source fails nothing else is done:
     the warehouse and the ledger stay as they were.
     """
+    Installation.open(config).demand_complete()
     today = now.date()
     ingested = ingest_sources(config, sources, window, today)
     if ingested.failures and not ingested.results:

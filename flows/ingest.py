@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from prefect import flow
 
 from finops.charges import Ingested
-from finops.errors import ConfigError
 from finops.installation import Installation
 from finops.partition import Window
 from providers import intake
@@ -20,11 +19,9 @@ def ingest_sources(
 ) -> Outcomes[Ingested]:
     """Take in the sources (all when None) for `window`, or for what may still change."""
     settings = Installation.open(config).config
-    if not settings.sources:
-        raise ConfigError(f"{config}: has no sources; add a [sources.NAME] table")
     takings = [
         Taking(name, window or intake.lookback(settings, name, today))
-        for name in sources or settings.sources
+        for name in intake.chosen(settings, sources)
     ]
     return ingest_source.map(config, takings)
 

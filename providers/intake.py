@@ -1,12 +1,14 @@
 """Taking in one source: fetch, keep, read, replace — or leave everything as it was."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from finops import charges, money, progress
+from finops import charges, money, progress, replacement
 from finops.charges import Ingested
 from finops.config import Config
+from finops.errors import ConfigError
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse import Warehouse
@@ -21,6 +23,19 @@ class Taking:
 
     source: str
     window: Window
+
+
+def chosen(config: Config, sources: Sequence[str] | None) -> list[str]:
+    """Name the sources to take in, all when None; raises `ConfigError` when one is wrong."""
+    names = list(sources or config.sources)
+    if not names:
+        raise ConfigError("finops.toml: has no sources; add a [sources.NAME] table")
+    for name in names:
+        config.source(name)
+    issues = registry.check(config)
+    if issues:
+        raise ConfigError.of(issues)
+    return names
 
 
 def lookback(config: Config, source: str, today: date) -> Window:
@@ -47,7 +62,10 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Ingested:
             lambda rows: progress.advance(name, rows),
         )
     except BaseException:
-        store.withdraw()
+        # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
+        # finishes it, and the raw objects are what proves them.
+        if not replacement.is_decided(warehouse, name):
+            store.withdraw()
         raise
     warehouse.replace(_receipt_key(config, taking), _receipt(ingested))
     return ingested

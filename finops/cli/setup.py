@@ -51,9 +51,8 @@ def doctor(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # 
 
     installation = Installation.open(config)
     checks: dict[str, Callable[[], None]] = {
-        "organization": lambda: _loads(installation),
+        "organization and ledger key": installation.demand_complete,
         "warehouse": lambda: _writes(installation),
-        "ledger key": lambda: _signs(installation),
         "sources": lambda: _raise(registry.check(installation.config)),
     }
     found = {name: _problem(check) for name, check in checks.items()}
@@ -94,10 +93,6 @@ def _problem(check: Callable[[], None]) -> str | None:
     return None
 
 
-def _loads(installation: Installation) -> None:
-    assert installation.organization is not None
-
-
 def _writes(installation: Installation) -> None:
     """Write, read and remove an object; `create` also probes for conditional writes."""
     key = f"doctor/{uuid.uuid4().hex}"
@@ -106,16 +101,6 @@ def _writes(installation: Installation) -> None:
         installation.warehouse.read(key)
     finally:
         installation.warehouse.delete(key)
-
-
-def _signs(installation: Installation) -> None:
-    made = installation.signing_key().vkey
-    believed = installation.config.ledger.verifier
-    if believed is not None and made != believed:
-        raise ConfigError(
-            "finops.toml: ledger.verifier: is not the public half of ledger.key; "
-            f"for this key it is {made}"
-        )
 
 
 def _raise(found: list[Issue]) -> None:

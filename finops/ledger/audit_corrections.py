@@ -36,7 +36,9 @@ class Corrections:
         self._report(report, every.filter(pl.col("corrects").is_duplicated()), "is one of several")
         is_later = pl.col("to_index").is_null() | (pl.col("to_index") >= pl.col("index"))
         self._report(report, every.filter(is_later), "corrects no entry of an earlier batch")
-        for (target, *_), given in every.filter(~is_later).group_by("to_index", maintain_order=True):
+        for (target, *_), given in every.filter(~is_later).group_by(
+            "to_index", maintain_order=True
+        ):
             if isinstance(target, int) and target in self.segments:
                 self._compare(report, given, target)
 

@@ -21,8 +21,11 @@ _STABLE_LISTINGS = 3
 
 @dataclass(slots=True)
 class Log:
-    """What is known of the log: all keys, who is believed, genuine checkpoints by size, and the
-    headers below the largest of them that could be read, by index."""
+    """What is known of the log.
+
+    All keys, who is believed, genuine checkpoints by size, and by index the readable headers:
+    those below the largest checkpoint, and those no checkpoint covers.
+    """
 
     keys: list[str] = field(default_factory=list)
     believed: list[VerifierKey] = field(default_factory=list)
@@ -53,9 +56,7 @@ def signatures(warehouse: Warehouse, report: Report, believed: VerifierKey | Non
     return log
 
 
-def chain(
-    warehouse: Warehouse, report: Report, log: Log, state: tuple[int, str] | None
-) -> None:
+def chain(warehouse: Warehouse, report: Report, log: Log, state: tuple[int, str] | None) -> None:
     """Check every header, the chain, the tree under every checkpoint, and `state` (level 1)."""
     size = 0 if log.head is None else log.head.size
     present = [key for key in log.keys if key.startswith(_LOG)]
@@ -139,9 +140,7 @@ def _check_latest(warehouse: Warehouse, report: Report, log: Log) -> None:
         report.add(LATEST, f"differs from {checkpoint_key_of(found.size)}")
 
 
-def _header(
-    report: Report, key: str, content: bytes, believed: list[VerifierKey]
-) -> Header | None:
+def _header(report: Report, key: str, content: bytes, believed: list[VerifierKey]) -> Header | None:
     try:
         found = header.parse(content)
     except ValueError as error:
@@ -152,9 +151,7 @@ def _header(
     return found
 
 
-def _check_place(
-    report: Report, key: str, found: Header, place: tuple[int, str | None]
-) -> None:
+def _check_place(report: Report, key: str, found: Header, place: tuple[int, str | None]) -> None:
     index, before = place
     if found.index != index:
         report.add(key, f"says it is header {found.index}")

@@ -199,8 +199,10 @@ def _vouched(batches: Iterable[Header]) -> Iterator[str]:
 
 
 def _check_strangers(warehouse: Warehouse, report: Report, log: Log) -> None:
-    """Look at files no header names: what a run left that died before its header is a note, if
-    it still is what its name says."""
+    """Look at files no header names.
+
+    What a run left that died before its header is a note, if it still is what its name says.
+    """
     known = {LATEST, TRUST_KEY, *_vouched([*log.headers.values(), *log.unsealed.values()])}
     for key in log.keys:
         if key in known or key.startswith(_LOGGED):

@@ -30,9 +30,7 @@ class BatchFacts:
     @property
     def making(self) -> Making:
         """The same as a header says it; raises `LedgerError` when `now` has no zone."""
-        return Making(
-            self.code_version, self.run_id, self.flow_run_id, header.instant(self.now)
-        )
+        return Making(self.code_version, self.run_id, self.flow_run_id, header.instant(self.now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,6 @@ class Draft:
 
 
 def rules_version(rules: str, before: Sequence[Header]) -> int:
-    """Number the rules text with digest `rules`: as before, or one more than any `before`."""
+    """Return the version of the rules text with digest `rules`: the old one, or the next."""
     versions = {each.rules.digest: each.rules.version for each in before if each.rules}
     return versions.get(rules, 1 + max(versions.values(), default=0))

@@ -1,7 +1,7 @@
-"""Canonical JSON (RFC 8785, JCS) of text, nulls, lists and objects, and nothing else.
+r"""Canonical JSON (RFC 8785, JCS) of text, nulls, lists and objects, and nothing else.
 
 Numbers and booleans are left out because JSON readers disagree about them; a number is a
-decimal string. What remains is canonical when keys are sorted, only `"`, `\\` and controls are
+decimal string. What remains is canonical when keys are sorted, only `"`, `\` and controls are
 escaped, and there is no white space, which is what Python's `json` writes with these settings.
 Keys are ASCII, so sorting by code point is sorting by UTF-16 unit.
 """

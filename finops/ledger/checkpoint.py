@@ -1,10 +1,10 @@
 """C2SP checkpoints: the signed head of a ledger (https://c2sp.org/tlog-checkpoint).
 
-    acme.example/finops
-    43
-    qtbFx4kkJcTXYLcMG1YDhYNdQKtB2iCCRoaVNEmXUC0=
+acme.example/finops
+43
+qtbFx4kkJcTXYLcMG1YDhYNdQKtB2iCCRoaVNEmXUC0=
 
-    — acme.example/finops Nr3Ym2mN…
+— acme.example/finops Nr3Ym2mN…
 """
 
 import base64
@@ -17,6 +17,7 @@ from finops.ledger.note import SigningKey, VerifierKey, unbase64
 _SIGNATURE = re.compile(r"— (\S+) (\S+)")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _ROOT_BYTES = 32
+_CLAIM_LINES = 3
 _KEY_ID_BYTES = 4
 
 
@@ -88,7 +89,7 @@ def _is_signed(
 
 def _claim(body: str) -> tuple[str, int, str]:
     lines = body.split("\n")
-    if len(lines) != 4 or not lines[0] or not _SIZE.fullmatch(lines[1]):
+    if len(lines) != _CLAIM_LINES + 1 or not lines[0] or not _SIZE.fullmatch(lines[1]):
         raise ValueError("is not an origin, a size and a root, each on its own line")
     if len(unbase64(lines[2])) != _ROOT_BYTES:
         raise ValueError("has a root that is not 32 bytes")

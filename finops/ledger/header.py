@@ -51,8 +51,11 @@ class Genesis:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules a batch was made by: the digest of their text, and which version in this ledger
-    that is (1 is the first text used, 2 the second, …)."""
+    """The rules a batch was made by.
+
+    The digest of their text, and its version in this ledger: 1 is the first text used, 2 the
+    second, and so on.
+    """
 
     digest: str
     version: int
@@ -99,7 +102,9 @@ class Header:
         try:
             signature = key.sign(canonical.encode(claims))
         except ValueError as error:
-            raise LedgerError(f"the header of batch {self.index} {error}; give plain text") from None
+            raise LedgerError(
+                f"the header of batch {self.index} {error}; give plain text"
+            ) from None
         claims["sig"] = base64.b64encode(signature).decode()
         content = canonical.encode(claims)
         if len(content) > BYTES_MAX:

@@ -64,8 +64,11 @@ class Ledger:
     def entries(
         self, *, period: str | None = None, columns: Sequence[str] | None = None
     ) -> pl.LazyFrame:
-        """Scan every entry, reversals too, in ledger order: entry columns and `index`, or only
-        `columns` of them; only those billed in `period` when given."""
+        """Scan every entry, reversals too, in ledger order.
+
+        The columns are those of `ENTRY_SCHEMA` and `index`, or only `columns` of them; the rows
+        are only those billed in `period` when given.
+        """
         scans = [pl.LazyFrame(schema=_ENTRY_WITH_INDEX)]
         periods: dict[int, set[str]] = {}
         headers = self.batches()

@@ -96,8 +96,11 @@ class Log:
         return signed
 
     def seal(self) -> Checkpoint | None:
-        """Sign everything committed; `None` when nothing is. Safe beside other writers: whoever
-        writes the latest checkpoint looks once more whether it still is the latest."""
+        """Sign everything committed; `None` when nothing is.
+
+        Safe beside other writers: whoever writes the latest checkpoint looks once more whether
+        it still is the latest.
+        """
         sealed_size = -1
         head = self.head()
         while len(headers := self.committed()) != sealed_size:
@@ -107,8 +110,10 @@ class Log:
         return head
 
     def signing_key(self) -> SigningKey:
-        """Return the key to write with; raises `LedgerError` when the ledger is open for reading
-        or trusts another key."""
+        """Return the key to write with.
+
+        Raises `LedgerError` when the ledger is open for reading, or trusts another key.
+        """
         if self._key is None:
             raise LedgerError(
                 f"the ledger in {self._warehouse.url} is open for reading only; "

@@ -25,8 +25,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class PartitionFacts:
-    """One partition in a batch. `idem` stands for everything its rows were made from: the same
-    `idem` means the same rows."""
+    """One partition in a batch.
+
+    `idem` stands for everything its rows were made from: the same `idem` means the same rows.
+    """
 
     partition: Partition
     idem: str

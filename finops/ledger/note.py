@@ -26,6 +26,7 @@ _ED25519: Final = b"\x01"
 _PRIVATE: Final = "PRIVATE+KEY+"
 _NAME = re.compile(r"[!-*,-~]+")
 _KEY_ID_BYTES = 4
+_MATERIAL_BYTES = 33
 _OWNER_ONLY = 0o600
 
 
@@ -102,8 +103,10 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path) -> "SigningKey":
-        """Read a key that `save` wrote; raises `LedgerError` when it is missing, open to others
-        or not a key."""
+        """Read a key that `save` wrote.
+
+        Raises `LedgerError` when it is missing, open to others or not a key.
+        """
         try:
             mode = path.stat().st_mode & 0o777
             text = path.read_text().strip()
@@ -165,6 +168,6 @@ def _parts(key: str) -> tuple[str, str, bytes]:
     name, _, rest = key.partition("+")
     key_id, _, text = rest.partition("+")
     material = unbase64(text)
-    if not _NAME.fullmatch(name) or len(material) != 33 or material[:1] != _ED25519:
+    if not _NAME.fullmatch(name) or len(material) != _MATERIAL_BYTES or material[:1] != _ED25519:
         raise ValueError(f"{key[:12]!r}... is not an Ed25519 note key")
     return name, key_id, material[1:]

@@ -25,8 +25,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The outcome: `size` and `root` (base64) of the largest checkpoint that is genuine, `batches`
-    and `rows` checked below it, what is wrong, and what is merely worth knowing."""
+    """The outcome: what is wrong, and what is merely worth knowing.
+
+    `size` and `root` (base64) are those of the largest genuine checkpoint, `batches` and `rows`
+    count what was checked below it.
+    """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]

@@ -32,7 +32,9 @@ def faults(given: pl.DataFrame, originals: pl.DataFrame) -> Iterator[tuple[int, 
 
     `given` has the columns `COMPARED`; `originals` has them and `index` and `row`.
     """
-    named = originals.select(reference().alias("corrects"), *_renamed(), is_found=pl.lit(value=True))
+    named = originals.select(
+        reference().alias("corrects"), *_renamed(), is_found=pl.lit(value=True)
+    )
     joined = given.with_row_index("at").join(named, on="corrects", how="left")
     tests = {
         "corrects no entry that could be reversed": pl.col("is_found").is_null(),

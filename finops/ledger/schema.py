@@ -74,8 +74,11 @@ SCHEMA_DIGEST: Final = canonical.digest(SCHEMA_TEXT)
 
 
 def ordered(frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
-    """Return `frame` with its columns in ledger order; raises `LedgerError` when it is not
-    a set of entries of `partition` (a column, a type, a null or a value is wrong)."""
+    """Return `frame` with its columns in ledger order.
+
+    Raises `LedgerError` when it is not a set of entries of `partition`: a column, a type, a null
+    or a value is wrong.
+    """
     where = f"entries of {partition.path}"
     _check_columns(frame, where)
     frame = frame.select(GIVEN)
@@ -129,4 +132,6 @@ def broken_rules(partition: Partition | None = None) -> list[pl.Expr]:
 
 def reference() -> pl.Expr:
     """Name each entry `index/row`, the way `corrects` does."""
-    return pl.concat_str([pl.col("index").cast(pl.String), pl.lit("/"), pl.col("row").cast(pl.String)])
+    return pl.concat_str(
+        [pl.col("index").cast(pl.String), pl.lit("/"), pl.col("row").cast(pl.String)]
+    )

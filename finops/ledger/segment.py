@@ -111,8 +111,10 @@ def read(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def totals(frame: pl.DataFrame) -> dict[str, Control]:
-    """Add up billed cost per currency, exactly: whole units and 10⁻¹⁸ parts apart, since the
-    sum of many counts could exceed 128 bits."""
+    """Add up billed cost per currency, exactly.
+
+    Whole units and 10⁻¹⁸ parts are added apart: the sum of many counts could exceed 128 bits.
+    """
     atoms = money.to_atoms(pl.col("billed_cost"))
     unallocated = pl.col("cost_center").is_null()
     parts = frame.group_by("currency", unallocated.alias("unallocated")).agg(

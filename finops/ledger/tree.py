@@ -40,8 +40,11 @@ def root(leaves: Iterable[bytes]) -> bytes:
 
 
 class Tree:
-    """A tree that leaf hashes are added to; holds the complete subtrees and less than a block of
-    `block_leaves` (a power of two). Large blocks suit many leaves, a block of one many roots."""
+    """A tree that leaf hashes are added to.
+
+    Holds the complete subtrees and less than a block of `block_leaves` (a power of two) leaves.
+    Large blocks suit many leaves, a block of one suits asking for many roots.
+    """
 
     __slots__ = ("_block_bytes", "_complete", "_pending", "size")
 

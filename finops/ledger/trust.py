@@ -19,4 +19,6 @@ def decode(content: bytes) -> list[VerifierKey]:
     named = canonical.object_of(dict(canonical.decode(content)), {"v", "vkeys"})
     if named["v"] != VERSION:
         raise ValueError(f"is not a {VERSION}")
-    return [VerifierKey.parse(canonical.text_of(vkey)) for vkey in canonical.list_of(named["vkeys"])]
+    return [
+        VerifierKey.parse(canonical.text_of(vkey)) for vkey in canonical.list_of(named["vkeys"])
+    ]

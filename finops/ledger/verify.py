@@ -68,4 +68,4 @@ def _checked_arguments(
     try:
         return None if vkey is None else VerifierKey.parse(vkey)
     except ValueError as error:
-        raise LedgerError(f"{error}; give the line that 'finops ledger key' prints") from None
+        raise LedgerError(f"{error}; give a public key as name+id+base64") from None

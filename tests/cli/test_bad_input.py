@@ -1,0 +1,217 @@
+"""Bad input: a plain sentence, an exit code of 1 or 2, and everything as before."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.test_run import SEPTEMBER
+from tests.conftest import BILL, Finops, fingerprint
+
+Damage = Callable[[Path], None]
+
+
+def edited(name: str, old: str, new: str) -> Damage:
+    """Replace text in one of the installation's files."""
+
+    def damage(folder: Path) -> None:
+        path = folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return damage
+
+
+def with_cell(row: int, column: str, value: str) -> Damage:
+    """Write `value` into one cell of the bill (row 1 is the first below the header)."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "bills" / "september.csv"
+        table = pl.read_csv(path, infer_schema=False)
+        cells = table.get_column(column).to_list()
+        cells[row - 1] = value
+        table.with_columns(pl.Series(column, cells)).write_csv(path)
+
+    return damage
+
+
+def replaced_by(content: bytes) -> Damage:
+    return lambda folder: (folder / "bills" / "september.csv").write_bytes(content) and None
+
+
+def truncated_parquet(folder: Path) -> None:
+    path = folder / "bills" / "september.csv"
+    pl.read_csv(path, infer_schema=False).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def damaged_parquet(folder: Path) -> None:
+    path = folder / "bills" / "september.csv"
+    pl.read_csv(path, infer_schema=False).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[1000:1400] = bytes(400)
+    path.write_bytes(content)
+
+
+CONFIGURATION: dict[str, tuple[Damage, list[str]]] = {
+    "unknown key": (
+        edited("finops.toml", "thresholds", "treshholds"),
+        ["finops.toml: alerts.treshholds", "unknown key", "thresholds"],
+    ),
+    "unknown key of a source": (
+        edited("finops.toml", 'path = "bills/sep', 'file = "bills/sep'),
+        ["finops.toml: sources.bill.path: is missing", "sources.bill.file: unknown key"],
+    ),
+    "unknown provider": (
+        edited("finops.toml", 'provider = "focus"\npath', 'provider = "fokus"\npath'),
+        ["there is no provider 'fokus'", "focus"],
+    ),
+    "not TOML": (
+        edited("finops.toml", "[warehouse]", "[warehouse"),
+        ["finops.toml: is not valid TOML", "line"],
+    ),
+    "unknown cost center in a rule": (
+        edited("organization.toml", 'cost_center = "web"', 'cost_center = "wep"'),
+        ["organization.toml: rules[1] (storage): cost_center", "'wep'", "did you mean 'web'?"],
+    ),
+    "shares that are not 1": (
+        edited("organization.toml", "web = 0.4", "web = 0.5"),
+        ["organization.toml: splits.shared", "add up to 1.1, not 1"],
+    ),
+    "a cycle": (
+        edited("organization.toml", 'type = "business_unit"', 'type = "business_unit"\nparent = "vision"'),
+        ["organization.toml: cost_centers.ai.parent", "circle"],
+    ),
+    "unknown column in a rule": (
+        edited("organization.toml", "ServiceCategory = \"Storage\"", "ServiceCategroy = \"Storage\""),
+        ["rules[1] (storage): ServiceCategroy", "did you mean 'ServiceCategory'?"],
+    ),
+}
+
+DELIVERIES: dict[str, tuple[Damage, list[str]]] = {
+    "not FOCUS": (
+        replaced_by(b"date,cost\n2024-09-01,3\n"),
+        ["september.csv: is no FOCUS bill", "BilledCost", "export it as FOCUS"],
+    ),
+    "empty": (replaced_by(b""), ["september.csv: is empty"]),
+    "binary": (replaced_by(bytes(range(256)) * 40), ["september.csv: is neither Parquet nor CSV"]),
+    "truncated Parquet": (truncated_parquet, ["september.csv: is no complete Parquet file"]),
+    "damaged Parquet": (damaged_parquet, ["september.csv", "fetch it again"]),
+    "truncated gzip": (
+        replaced_by(gzip.compress(BILL.read_bytes())[:-4000]),
+        ["september.csv", "fetch it again"],
+    ),
+    "text as cost": (
+        with_cell(397, "BilledCost", "twelve"),
+        ["september.csv: row 397: BilledCost", "'twelve'", "correct it at the source"],
+    ),
+    "NaN": (with_cell(7, "BilledCost", "NaN"), ["row 7: BilledCost", "'NaN'"]),
+    "infinity": (with_cell(8, "EffectiveCost", "-inf"), ["row 8: EffectiveCost", "'-inf'"]),
+    "no time": (with_cell(9, "ChargePeriodStart", "yesterday"), ["row 9: ChargePeriodStart"]),
+    "end before start": (
+        with_cell(3, "ChargePeriodEnd", "2024-08-31 00:00:00"),
+        ["row 3", "the charge period ends before it starts"],
+    ),
+    "missing file": (lambda folder: (folder / "bills/september.csv").unlink(), ["no file or folder"]),
+}
+
+
+def assert_plain(text: str, fragments: list[str]) -> None:
+    flat = " ".join(text.split())
+    assert "Traceback" not in flat
+    assert "should not happen" not in flat
+    for fragment in fragments:
+        assert fragment in flat
+
+
+@pytest.mark.parametrize("name", CONFIGURATION)
+def test_wrong_configuration_is_named_and_nothing_is_touched(
+    acme: Path, finops: Finops, name: str
+) -> None:
+    assert finops("run", *SEPTEMBER).code == 0
+    damage, fragments = CONFIGURATION[name]
+    damage(acme)
+    before = fingerprint(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code in {1, 2}
+    assert_plain(ran.err, fragments)
+    assert fingerprint(acme) == before
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_unusable_bill_is_refused_and_nothing_is_touched(
+    acme: Path, finops: Finops, name: str, *, is_first: bool
+) -> None:
+    if not is_first:
+        assert finops("run", *SEPTEMBER).code == 0
+    damage, fragments = DELIVERIES[name]
+    damage(acme)
+    before = fingerprint(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 1
+    assert_plain(ran.err, fragments)
+    assert fingerprint(acme) == before
+
+
+def test_all_mistakes_are_named_at_once(acme: Path, finops: Finops) -> None:
+    for damage, _ in (CONFIGURATION["unknown cost center in a rule"], CONFIGURATION["a cycle"]):
+        damage(acme)
+    said = finops("run", *SEPTEMBER).err
+    assert "'wep'" in said
+    assert "circle" in said
+
+
+def test_a_broken_source_does_not_stop_the_others(acme: Path, finops: Finops) -> None:
+    (acme / "bills" / "other.csv").write_bytes(BILL.read_bytes().replace(b"res-", b"other-"))
+    with (acme / "finops.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[sources.other]\nprovider = "focus"\npath = "bills/other.csv"\n')
+    with_cell(7, "BilledCost", "NaN")(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 1
+    assert "bill: " in ran.err
+    assert "Ledger: batch 1" in ran.out
+    assert finops("ledger", "verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--from", "2024-10-01", "--to", "2024-09-01"], "empty"),
+        (["run", "--from", "2024-09-01", "--to", "2024-09-01"], "empty"),
+        (["run", "--from", "September", "--to", "2024-09-01"], "YYYY-MM-DD"),
+        (["run", "--from", "2024-09-01"], "--to"),
+        (["ingest", "nowhere", *SEPTEMBER], "there is no source 'nowhere'"),
+        (["coverage", "--period", "2024-13"], "is not a month"),
+        (["report", "quarterly", "--period", "2024-09"], "there is no report 'quarterly'"),
+        (["budgets", "--config", "nowhere.toml"], "nowhere.toml: there is no such file"),
+        (["init"], "exists already"),
+        (["frobnicate"], "No such command"),
+        (["ledger", "verify", "--level", "7"], "level"),
+    ],
+)
+def test_misuse_exits_with_2(acme: Path, finops: Finops, arguments: list[str], said: str) -> None:
+    ran = finops(*arguments)
+    assert ran.code == 2
+    assert_plain(ran.err, [said])
+
+
+def test_an_installation_without_sources_says_so(
+    tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finops("init", tmp_path / "new").code == 0
+    monkeypatch.chdir(tmp_path / "new")
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 2
+    assert_plain(ran.err, ["has no sources", "[sources.NAME]"])
+
+
+def test_a_lost_key_stops_before_anything_is_posted(acme: Path, finops: Finops) -> None:
+    (acme / "keys" / "ledger.key").unlink()
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code in {1, 2}
+    assert_plain(ran.err, ["ledger.key", "there is no key file"])
+    assert not (acme / "warehouse" / "ledger").exists()
