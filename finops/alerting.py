@@ -44,6 +44,7 @@ class Alert:
 
     @property
     def is_over(self) -> bool:
+        """Tell whether more was spent than the budget."""
         return self.spent > self.amount
 
 

@@ -44,6 +44,7 @@ class BudgetStatus:
 
     @property
     def is_over(self) -> bool:
+        """Tell whether more was spent than the budget; exactly all of it is not over."""
         return self.spent > self.amount
 
 

@@ -37,6 +37,7 @@ class Share:
 
     @property
     def billed(self) -> Decimal:
+        """All that the providers billed."""
         return exact_sum((self.allocated, self.unallocated, self.quarantined))
 
     @property
@@ -73,22 +74,27 @@ class Coverage:
 
     @property
     def billed(self) -> Decimal:
+        """All that the providers billed in this currency."""
         return self.whole.billed
 
     @property
     def allocated(self) -> Decimal:
+        """What has a cost center."""
         return self.whole.allocated
 
     @property
     def unallocated(self) -> Decimal:
+        """What has none."""
         return self.whole.unallocated
 
     @property
     def quarantined(self) -> Decimal:
+        """What is in rows that were set aside."""
         return self.whole.quarantined
 
     @property
     def coverage(self) -> Decimal:
+        """The allocated part; see `Share.coverage`."""
         return self.whole.coverage
 
     def as_json(self) -> dict[str, object]:

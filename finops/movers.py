@@ -35,6 +35,7 @@ class Mover:
 
     @property
     def change(self) -> Decimal:
+        """How much more was spent after than before."""
         return money.CONTEXT.subtract(self.after, self.before)
 
 

@@ -51,6 +51,7 @@ class DayLine:
 
     @property
     def total(self) -> Decimal:
+        """The spend of the day at all providers."""
         return exact_sum(self.by_provider)
 
 
@@ -95,6 +96,7 @@ class CurrencyStatement:
 
     @property
     def currency(self) -> str:
+        """The ISO 4217 code, or what the provider wrote in its place."""
         return self.coverage.currency
 
 
@@ -120,10 +122,11 @@ class Statement:
 
     @property
     def is_complete(self) -> bool:
+        """Tell whether the last day of the month has charges."""
         return self.last_day is not None and self.last_day == _last_day_of(self.period)
 
 
-def build(  # noqa: PLR0913 - each is a different fact, and all but two go by name
+def build(
     entries: pl.LazyFrame,
     organization: Organization,
     *,
@@ -227,16 +230,15 @@ def _currency(parts: _Parts, covered: Coverage) -> CurrencyStatement:
     statuses = tuple(status for status in parts.statuses if status.currency == currency)
     centers = tuple(_cost_centers(parts.organization, cube, statuses))
     providers, days = _trend(cube, parts.days)
-    spent = money.total(cube, "spent")
     return CurrencyStatement(
         coverage=covered,
-        spent=spent,
+        spent=money.total(cube, "spent"),
         unallocated_spend=money.total(cube.filter(pl.col("cost_center").is_null()), "spent"),
         budgets=statuses,
         cost_centers=centers,
         providers=providers,
         days=days,
-        outside_month=money.CONTEXT.subtract(spent, exact_sum(line.total for line in days)),
+        outside_month=money.total(cube.filter(~pl.col("day").is_in(parts.days)), "spent"),
         gpus=tuple(_gpus(cube)),
         movers=tuple(_named(each, parts.organization) for each in parts.movers.get(currency, ())),
         unallocated=parts.unallocated.get(currency, ()),

@@ -57,7 +57,6 @@ class Step(Generic[P, R]):
     def __init__(self, call: Callable[P, R], name: str, tags: Sequence[str] = ()) -> None:
         self.call = call
         self.task: Task[P, R] = task(
-            call,
             name=call.__name__,
             task_run_name=name,
             tags=set(tags),
@@ -66,7 +65,7 @@ class Step(Generic[P, R]):
             retry_delay_seconds=exponential_backoff(_BACKOFF_SECONDS),
             retry_jitter_factor=0.5,
             retry_condition_fn=_may_pass,
-        )
+        )(call)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if FlowRunContext.get() is None:
@@ -90,7 +89,7 @@ class Step(Generic[P, R]):
         done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
         return Outcomes(tuple(done), tuple(failed))
 
-    def _tried(self, config: str, one: Any) -> R | FinopsError:  # noqa: ANN401 - what is mapped over
+    def _tried(self, config: str, one: Any) -> R | FinopsError:
         try:
             return self.call(config, one)  # type: ignore[call-arg, arg-type]
         except FinopsError as error:

@@ -29,13 +29,15 @@ def run(out: Path) -> None:
     begun = time.monotonic()
     _lay_out(out)
     config = str(out / FILE_NAME)
-    from flows.cycle import run_cycle  # noqa: PLC0415 - Prefect takes a second to import
+    from flows.cycle import run_cycle
 
     window = Window.of_period(PERIOD)
     for now, overlay in ((FIRST_RUN_AT, None), (SECOND_RUN_AT, "restated")):
         if overlay is not None:
             _copy(shipped.folder("demo") / overlay, out)
-        terminal.output.print(f"[dim]{now:%Y-%m-%d %H:%M} UTC[/] {'the restated bill' if overlay else 'the bill of October'}")
+        terminal.output.print(
+            f"[dim]{now:%Y-%m-%d %H:%M} UTC[/] {'the restated bill' if overlay else 'the bill of October'}"
+        )
         with terminal.watched():
             done = run_cycle(config, None, window, now)
         if done.failures:
@@ -66,7 +68,10 @@ def _summarize(installation: Installation, seconds: float) -> None:
     rows = [
         (
             each.currency,
-            *(terminal.amount(value) for value in (each.billed, each.allocated, each.unallocated, each.quarantined)),
+            *(
+                terminal.amount(value)
+                for value in (each.billed, each.allocated, each.unallocated, each.quarantined)
+            ),
             terminal.percent(each.coverage),
         )
         for each in covered

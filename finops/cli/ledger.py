@@ -14,7 +14,9 @@ from finops.installation import Installation
 from finops.ledger import Verification
 from finops.warehouse.local import LocalWarehouse
 
-ledger_app = typer.Typer(help="The ledger: verify it, show its head or its batches.", no_args_is_help=True)
+ledger_app = typer.Typer(
+    help="The ledger: verify it, show its head or its batches.", no_args_is_help=True
+)
 app.add_typer(ledger_app, name="ledger")
 
 
@@ -82,7 +84,13 @@ def log(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noq
         terminal.as_json(facts)
         return
     rows = [
-        (str(one["index"]), str(one["time"]), str(one["kind"]), f"{one['rows']:,}", str(one["digest"])[:16])
+        (
+            str(one["index"]),
+            str(one["time"]),
+            str(one["kind"]),
+            f"{one['rows']:,}",
+            str(one["digest"])[:16],
+        )
         for one in facts
     ]
     terminal.table("Ledger", [">batch", "time", "kind", ">entries", "digest"], rows)

@@ -1,12 +1,13 @@
 """Commands that look: coverage, budgets, report, trace."""
 
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
-from finops import coverage as covering
-from finops import money, quarantine, tracing
 from finops import budgets as budgeting
+from finops import coverage as covering
+from finops import quarantine, tracing
 from finops.cli import terminal
 from finops.cli.options import (
     CONFIG,
@@ -37,7 +38,11 @@ def coverage(
         terminal.as_json([each.as_json() for each in found])
         return
     rows = [
-        (name, *(terminal.amount(value) for value in _parts(share)), terminal.percent(share.coverage))
+        (
+            name,
+            *(terminal.amount(value) for value in _parts(share)),
+            terminal.percent(share.coverage),
+        )
         for each in found
         for name, share in [*each.by_provider, (f"all {each.currency}", each.whole)]
     ]
@@ -45,7 +50,7 @@ def coverage(
     terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
 
 
-def _parts(share: covering.Share) -> tuple[money.Decimal, ...]:
+def _parts(share: covering.Share) -> tuple[Decimal, ...]:
     return share.billed, share.allocated, share.unallocated, share.quarantined
 
 
@@ -83,7 +88,9 @@ def budgets(
             status.currency,
             terminal.amount(status.amount),
             terminal.amount(status.spent),
-            f"{'[red]! ' if status.is_over else '['}{status.percent:.1f} %{'[/]' if status.is_over else ''}".removeprefix("["),
+            f"{'[red]! ' if status.is_over else '['}{status.percent:.1f} %{'[/]' if status.is_over else ''}".removeprefix(
+                "["
+            ),
         )
         for status in found
     ]
@@ -99,7 +106,7 @@ def report(
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Render a report from the ledger."""
-    from reports import publishing  # noqa: PLC0415 - templates and mail take time to import
+    from reports import publishing
 
     published = publishing.publish(Installation.open(config), name, parse_period(period))
     if json:

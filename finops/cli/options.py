@@ -36,5 +36,3 @@ def window(start: str, end: str) -> Window:
 def period_or_none(text: str | None) -> str | None:
     """Read --period."""
     return None if text is None else parse_period(text)
-
-

@@ -26,9 +26,9 @@ def serve(config: Config, path: Path, port: int) -> None:
     """Serve the deployments until interrupted."""
     with nullcontext() if os.environ.get(API_VARIABLE) else _local_server(port):
         # Imported late: Prefect reads the address of its server when it is imported.
-        from prefect import serve as serve_deployments  # noqa: PLC0415
+        from prefect import serve as serve_deployments
 
-        from flows import served  # noqa: PLC0415
+        from flows import served
 
         serve_deployments(*served.deployments(config, str(path)))
 

@@ -47,7 +47,7 @@ def init(
 @app.command()
 def doctor(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
     """Check the installation: configuration, warehouse, ledger key and sources."""
-    from providers import registry  # noqa: PLC0415 - providers import their clients
+    from providers import registry
 
     installation = Installation.open(config)
     checks: dict[str, Callable[[], None]] = {
@@ -69,7 +69,7 @@ def doctor(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # 
 @app.command()
 def providers(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
     """List the providers, what each needs, and which sources use it."""
-    from providers import registry  # noqa: PLC0415 - providers import their clients
+    from providers import registry
 
     used: dict[str, list[str]] = {}
     if Path(config).exists():
@@ -78,7 +78,10 @@ def providers(config: ConfigOption = CONFIG, json: JsonOption = False) -> None: 
     known = [(name, registry.provider_class(name).NEEDS) for name in registry.names()]
     if json:
         terminal.as_json(
-            [{"provider": name, "needs": needs, "sources": used.get(name, [])} for name, needs in known]
+            [
+                {"provider": name, "needs": needs, "sources": used.get(name, [])}
+                for name, needs in known
+            ]
         )
         return
     rows = [(name, needs, ", ".join(used.get(name, []))) for name, needs in known]

@@ -74,9 +74,9 @@ def watched() -> Iterator[None]:
         TextColumn("{task.completed:,.0f} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=errors, transient=True) as bars:
-        with progress.heard_by(_Bars(bars)):
-            yield
+    bars = Progress(*columns, console=errors, transient=True)
+    with bars, progress.heard_by(_Bars(bars)):
+        yield
 
 
 class _Bars:

@@ -13,19 +13,23 @@ from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToO
 from finops.installation import Installation
 from finops.ledger import Appended
 
-SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All when left out.")]
+SourcesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All when left out.")
+]
 
 
 @app.command()
 def ingest(
     start: FromOption,
     end: ToOption,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Names from finops.toml.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Names from finops.toml.")
+    ],
     config: ConfigOption = CONFIG,
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the charges of sources into the warehouse."""
-    from flows.ingest import ingest_sources  # noqa: PLC0415 - Prefect takes a second to import
+    from flows.ingest import ingest_sources
 
     with terminal.watched():
         outcomes = ingest_sources(config, sources, window(start, end), datetime.now(UTC).date())
@@ -41,7 +45,7 @@ def attribute(
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Say whose the charges are and post it to the ledger."""
-    from flows.attribute import attribute_window  # noqa: PLC0415 - Prefect takes a second to import
+    from flows.attribute import attribute_window
 
     with terminal.watched():
         outcomes = attribute_window(config, window(start, end), datetime.now(UTC))
@@ -58,7 +62,7 @@ def run(
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Do all of it: ingest, attribute, publish the report, send alerts."""
-    from flows.cycle import run_cycle  # noqa: PLC0415 - Prefect takes a second to import
+    from flows.cycle import run_cycle
 
     days = window(start, end)
     with terminal.watched():

@@ -1,0 +1,1 @@
+"""Outward: pages, messages and exports made from the ledger's figures."""
