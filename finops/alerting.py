@@ -7,7 +7,7 @@ takes over when it is old enough: then an alert may arrive twice, but it is neve
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -36,6 +36,8 @@ class Alert:
     amount: Decimal
     currency: str
     owners: tuple[str, ...]
+    passed: tuple[Decimal, ...] = ()
+    """Lower thresholds that were reached at the same time, and are told with this one."""
 
     @property
     def key(self) -> str:
@@ -120,11 +122,11 @@ class Outbox:
         """Send those of `alerts` that never went out on `channel`, together in one call of `send`.
 
         `alerts` are all that are due. A cost center that passed several thresholds at once is
-        told of the highest only; the lower ones count as sent. When `send` raises, nothing counts
+        told of them together. When `send` raises, nothing counts
         as sent and the error passes through. `now` is in UTC.
         """
         claims = [claim for alert in alerts if (claim := self._claim(channel, alert, now))]
-        told = _highest_only(alerts, [claim.alert for claim in claims])
+        told = _told_together([claim.alert for claim in claims])
         try:
             issues = tuple(send(told)) if told else ()
         except BaseException:
@@ -165,11 +167,16 @@ class Outbox:
             ) from None
 
 
-def _highest_only(due_now: Sequence[Alert], claimed: Sequence[Alert]) -> tuple[Alert, ...]:
-    """Keep the claimed alerts that are the highest their cost center has reached by now."""
-    by_threshold = sorted(due_now, key=lambda alert: alert.threshold)
-    highest = {alert.cost_center: alert.threshold for alert in by_threshold}
-    return tuple(alert for alert in claimed if alert.threshold == highest[alert.cost_center])
+def _told_together(claimed: Sequence[Alert]) -> tuple[Alert, ...]:
+    """Tell each cost center once: its highest threshold, which names the lower ones."""
+    by_center: dict[str, list[Alert]] = {}
+    for alert in claimed:
+        by_center.setdefault(alert.cost_center, []).append(alert)
+    told = []
+    for alerts in by_center.values():
+        *lower, highest = sorted(alerts, key=lambda alert: alert.threshold)
+        told.append(replace(highest, passed=tuple(alert.threshold for alert in lower)))
+    return tuple(told)
 
 
 def _key(channel: str, alert: Alert, attempt: int) -> str:

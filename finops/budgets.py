@@ -14,7 +14,6 @@ from decimal import Decimal
 import polars as pl
 
 from finops import money
-from finops.coverage import exact_sum
 from finops.organization import Budget, Organization
 from finops.partition import Window
 
@@ -102,7 +101,7 @@ def _status(
     elapsed: Decimal | None,
 ) -> BudgetStatus:
     below = organization.descendants(id_)
-    spent = exact_sum(own.get((child, budget.currency), _NONE) for child in below)
+    spent = money.exact_sum(own.get((child, budget.currency), _NONE) for child in below)
     center = organization.cost_centers[id_]
     return BudgetStatus(
         cost_center=id_,

@@ -4,8 +4,7 @@ Everything here counts `BilledCost`, so the totals can be held against the invoi
 are never added together.
 """
 
-import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,11 +15,6 @@ from finops import money
 UNKNOWN_PROVIDER = "not stated"
 _RATIO_QUANTUM = Decimal("0.0001")
 _NONE = Decimal(0)
-
-
-def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
-    """Add up to 38 digits: the `+` of Python's default context rounds at 28."""
-    return functools.reduce(money.CONTEXT.add, amounts, _NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ class Share:
     @property
     def billed(self) -> Decimal:
         """All that the providers billed."""
-        return exact_sum((self.allocated, self.unallocated, self.quarantined))
+        return money.exact_sum((self.allocated, self.unallocated, self.quarantined))
 
     @property
     def coverage(self) -> Decimal:
@@ -151,7 +145,7 @@ def _by_currency(parts: pl.DataFrame) -> Iterator[Coverage]:
 
 def _sum(shares: list[Share]) -> Share:
     return Share(
-        exact_sum(share.allocated for share in shares),
-        exact_sum(share.unallocated for share in shares),
-        exact_sum(share.quarantined for share in shares),
+        money.exact_sum(share.allocated for share in shares),
+        money.exact_sum(share.unallocated for share in shares),
+        money.exact_sum(share.quarantined for share in shares),
     )

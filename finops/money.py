@@ -5,7 +5,8 @@ integer count of 10⁻¹⁸ of the currency (an *atom*). Binary floats never hol
 """
 
 import decimal
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import polars as pl
@@ -15,8 +16,11 @@ SCALE = 18
 DTYPE = pl.Decimal(PRECISION, SCALE)
 QUANTUM = Decimal(1).scaleb(-SCALE)
 
-# Python's default context has 28 digits and rounds silently beyond them.
+# Python's default context has 28 digits and rounds silently beyond them. This sets it for the
+# importing thread and, through DefaultContext, for every thread that starts later.
 CONTEXT = decimal.Context(prec=PRECISION, rounding=decimal.ROUND_HALF_EVEN)
+decimal.DefaultContext.prec = PRECISION
+decimal.setcontext(CONTEXT.copy())
 
 
 def atoms(amount: Decimal) -> int:
@@ -30,6 +34,11 @@ def atoms(amount: Decimal) -> int:
 def amount(count: int) -> Decimal:
     """Turn a count of 10⁻¹⁸ units back into a `Decimal`."""
     return Decimal(count).scaleb(-SCALE, CONTEXT)
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Add up to 38 digits, whatever the context of the thread that asks."""
+    return functools.reduce(CONTEXT.add, amounts, Decimal(0))
 
 
 def text(value: Decimal) -> str:

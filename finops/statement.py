@@ -18,7 +18,7 @@ import polars as pl
 from finops import budgets, coverage, gaps, money, movers
 from finops.budgets import BudgetStatus
 from finops.checks import NO_CURRENCY
-from finops.coverage import UNKNOWN_PROVIDER, Coverage, Share, exact_sum
+from finops.coverage import UNKNOWN_PROVIDER, Coverage, Share
 from finops.gaps import NO_CORRECTIONS, Corrections, QuarantinedLine, UnallocatedLine
 from finops.ledger.checkpoint import Checkpoint
 from finops.movers import Comparison, Mover, Subject
@@ -52,7 +52,7 @@ class DayLine:
     @property
     def total(self) -> Decimal:
         """The spend of the day at all providers."""
-        return exact_sum(self.by_provider)
+        return money.exact_sum(self.by_provider)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Slack:
         """Read the webhook's URL from the environment variable that `[alerts.slack]` names."""
         variable = (alerts.slack or SlackConfig()).webhook_env
         url = config.secret(variable, "finops.toml: alerts.slack")
-        if not url.startswith(("https://", "http://127.0.0.1:")):
+        if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
             raise ConfigError(
                 f"finops.toml: alerts.slack: the environment variable {variable} holds no https:// "
                 f"address; copy the webhook's URL from the Slack app's page"

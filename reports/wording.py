@@ -20,11 +20,19 @@ def mark(alert: Alert) -> str:
 
 
 def state(alert: Alert) -> str:
-    """Say what happened, without the name."""
+    """Say what happened, without the name: every threshold that is told, in one sentence."""
+    reached = " and ".join(
+        part
+        for part in (
+            ", ".join(money.text(threshold) for threshold in alert.passed),
+            money.text(alert.threshold),
+        )
+        if part
+    )
     if alert.is_over:
         over = figures.amount(alert.spent - alert.amount)
-        return f"is over its budget by {over} {alert.currency}"
-    return f"has reached {money.text(alert.threshold)} % of its budget"
+        return f"is over its budget by {over} {alert.currency}; it passed {reached} %"
+    return f"has reached {reached} % of its budget"
 
 
 def spent(alert: Alert) -> str:

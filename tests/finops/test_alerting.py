@@ -23,12 +23,18 @@ class Channel:
 
     def __init__(self) -> None:
         self.messages: list[list[str]] = []
+        self.thresholds: list[str] = []
         self.fault: BaseException | None = None
 
     def send(self, alerts: Sequence[Alert]) -> Sequence[Issue]:
         if self.fault is not None:
             raise self.fault
         self.messages.append([f"{alert.cost_center} {alert.threshold}" for alert in alerts])
+        self.thresholds += [
+            f"{alert.cost_center} {threshold}"
+            for alert in alerts
+            for threshold in (*alert.passed, alert.threshold)
+        ]
         return ()
 
 
@@ -96,10 +102,12 @@ def test_another_period_is_told_again(warehouse: LocalWarehouse) -> None:
     assert channel.messages == [["product 50"], ["product 50"]]
 
 
-def test_several_thresholds_at_once_are_told_as_the_highest(warehouse: LocalWarehouse) -> None:
+def test_several_thresholds_at_once_are_told_together(warehouse: LocalWarehouse) -> None:
     channel = Channel()
-    Outbox(warehouse).deliver("slack", alerts_at(product="31000"), channel.send, NOW)
+    alerts = alerts_at(product="31000")
+    (told,) = Outbox(warehouse).deliver("slack", alerts, channel.send, NOW).alerts
     assert channel.messages == [["product 100"]]
+    assert (*told.passed, told.threshold) == (50, 80, 100)
 
 
 def test_a_higher_threshold_is_a_new_alert(warehouse: LocalWarehouse) -> None:
@@ -174,8 +182,9 @@ def test_one_of_many_runs_at_the_same_time_sends(warehouse: LocalWarehouse) -> N
         each.start()
     for each in runs:
         each.join()
-    told = sorted(alert for message in channel.messages for alert in message)
-    assert told == ["perception 100", "product 50"]
+    assert sorted(channel.thresholds) == [
+        *("perception 100", "perception 50", "perception 80", "product 50"),
+    ]
 
 
 def test_a_damaged_mark_is_named(warehouse: LocalWarehouse) -> None:

@@ -1,5 +1,6 @@
 """Wording: what would have caught an unallocated charge, from attribution's own reasons."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import polars as pl
@@ -73,7 +74,12 @@ def test_one_and_several_alerts_are_titled() -> None:
 def test_over_the_budget_is_said_with_the_amount() -> None:
     over = alert(spent="11508.67", threshold=Decimal(100))
     assert wording.mark(over) == "▲"
-    assert wording.state(over) == "is over its budget by 508.67 USD"
+    assert wording.state(over) == "is over its budget by 508.67 USD; it passed 100 %"
+
+
+def test_thresholds_passed_at_once_are_all_named() -> None:
+    both = replace(alert(spent="9000", threshold=Decimal(80)), passed=(Decimal(50),))
+    assert wording.state(both) == "has reached 50 and 80 % of its budget"
 
 
 def test_exactly_at_the_budget_is_not_over() -> None:
