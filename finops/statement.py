@@ -173,11 +173,14 @@ def summary(statement: Statement) -> str:
 
 
 def _summary(statement: Statement, block: CurrencyStatement) -> str:
-    percent = block.coverage.coverage * 100
+    covered, name = block.coverage, _called(block.currency)
+    if covered.quarantined and covered.quarantined == covered.billed:
+        return f"{statement.month}: {name} {covered.billed:,.2f}, all of it in quarantine"
+    percent = covered.coverage * 100
     over = sum(status.is_over for status in block.budgets)
     budgets_over = "no budget" if over == 0 else "1 budget" if over == 1 else f"{over} budgets"
     return (
-        f"{statement.month}: {_called(block.currency)} {block.coverage.billed:,.2f} billed, "
+        f"{statement.month}: {name} {covered.billed:,.2f} billed, "
         f"{percent:.2f} % of it allocated, {budgets_over} exceeded"
     )
 

@@ -40,7 +40,7 @@ class Backfill:
     failures: tuple[Failure, ...]
 
 
-def backfill_window(  # noqa: PLR0913 - the form's fields
+def backfill_window(
     config: str,
     sources: Sequence[str],
     window: Window,
@@ -75,16 +75,14 @@ def backfill_window(  # noqa: PLR0913 - the form's fields
 
 def _months(window: Window) -> Iterator[Window]:
     if (window.end - window.start).days > MOST_DAYS:
-        raise ConfigError(
-            f"{window} is more than {MOST_DAYS} days; backfill it in smaller ranges"
-        )
+        raise ConfigError(f"{window} is more than {MOST_DAYS} days; backfill it in smaller ranges")
     for period in window.periods():
         month = Window.of_period(period)
         yield Window(max(month.start, window.start), min(month.end, window.end))
 
 
 @flow(name="backfill", flow_run_name="backfill {start} to {end}", log_prints=True)
-def backfill(  # noqa: PLR0913 - the form's fields
+def backfill(
     start: date,
     end: date,
     sources: list[str] | None = None,

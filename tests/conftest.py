@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def finops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture
-def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an installation with one FOCUS source, three cost centers and four rules."""
     folder = tmp_path / "acme"
     assert finops("init", folder).code == 0
@@ -59,7 +59,7 @@ def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Ite
         file.write('\n[sources.bill]\nprovider = "focus"\npath = "bills/september.csv"\n')
     (folder / "organization.toml").write_text(ORGANIZATION, encoding="utf-8")
     monkeypatch.chdir(folder)
-    yield folder
+    return folder
 
 
 ORGANIZATION = """

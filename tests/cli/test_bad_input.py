@@ -39,7 +39,12 @@ def with_cell(row: int, column: str, value: str) -> Damage:
 
 
 def replaced_by(content: bytes) -> Damage:
-    return lambda folder: (folder / "bills" / "september.csv").write_bytes(content) and None
+    """Put something else where the bill was."""
+
+    def damage(folder: Path) -> None:
+        (folder / "bills" / "september.csv").write_bytes(content)
+
+    return damage
 
 
 def truncated_parquet(folder: Path) -> None:
@@ -82,11 +87,15 @@ CONFIGURATION: dict[str, tuple[Damage, list[str]]] = {
         ["organization.toml: splits.shared", "add up to 1.1, not 1"],
     ),
     "a cycle": (
-        edited("organization.toml", 'type = "business_unit"', 'type = "business_unit"\nparent = "vision"'),
+        edited(
+            "organization.toml",
+            'type = "business_unit"',
+            'type = "business_unit"\nparent = "vision"',
+        ),
         ["organization.toml: cost_centers.ai.parent", "circle"],
     ),
     "unknown column in a rule": (
-        edited("organization.toml", "ServiceCategory = \"Storage\"", "ServiceCategroy = \"Storage\""),
+        edited("organization.toml", 'ServiceCategory = "Storage"', 'ServiceCategroy = "Storage"'),
         ["rules[1] (storage): ServiceCategroy", "did you mean 'ServiceCategory'?"],
     ),
 }
@@ -115,7 +124,10 @@ DELIVERIES: dict[str, tuple[Damage, list[str]]] = {
         with_cell(3, "ChargePeriodEnd", "2024-08-31 00:00:00"),
         ["row 3", "the charge period ends before it starts"],
     ),
-    "missing file": (lambda folder: (folder / "bills/september.csv").unlink(), ["no file or folder"]),
+    "missing file": (
+        lambda folder: (folder / "bills/september.csv").unlink(),
+        ["no file or folder"],
+    ),
 }
 
 

@@ -42,7 +42,9 @@ def test_a_changed_amount_names_the_file_and_the_row(ledger: Path, finops: Finop
     path = max((ledger / "seg").glob("*.parquet"), key=lambda file: file.stat().st_size)
     rows = pl.read_parquet(path)
     changed = pl.when(pl.col("row") == 37).then(pl.col("billed_cost") + 1).otherwise("billed_cost")
-    rows.with_columns(changed.cast(rows.schema["billed_cost"]).alias("billed_cost")).write_parquet(path)
+    rows.with_columns(changed.cast(rows.schema["billed_cost"]).alias("billed_cost")).write_parquet(
+        path
+    )
     ran = finops("ledger", "verify")
     assert ran.code == 1
     assert f"seg/{path.name}" in ran.out

@@ -148,11 +148,11 @@ def test_an_entry_that_does_not_exist_is_said_plainly(
     assert "there is no entry" in ran.err
 
 
-def test_verify_remembers_the_head_and_refuses_an_older_ledger(
-    acme: Path, finops: Finops
-) -> None:
+def test_verify_remembers_the_head_and_refuses_an_older_ledger(acme: Path, finops: Finops) -> None:
     finops("run", *SEPTEMBER)
-    old = {path: path.read_bytes() for path in (acme / "warehouse/ledger").rglob("*") if path.is_file()}
+    old = {
+        path: path.read_bytes() for path in (acme / "warehouse/ledger").rglob("*") if path.is_file()
+    }
     organization = acme / "organization.toml"
     text = organization.read_text(encoding="utf-8")
     organization.write_text(text.replace("ai = 0.3, vision = 0.3", "ai = 0.2, vision = 0.4"))

@@ -107,7 +107,7 @@ def test_several_thresholds_at_once_are_told_together(warehouse: LocalWarehouse)
     alerts = alerts_at(product="31000")
     (told,) = Outbox(warehouse).deliver("slack", alerts, channel.send, NOW).alerts
     assert channel.messages == [["product 100"]]
-    assert (*told.passed, told.threshold) == (50, 80, 100)
+    assert (*told.passed, told.threshold) == THRESHOLDS
 
 
 def test_a_higher_threshold_is_a_new_alert(warehouse: LocalWarehouse) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finops import money
-from finops.coverage import UNKNOWN_PROVIDER, Share, coverage, exact_sum
+from finops.coverage import UNKNOWN_PROVIDER, Share, coverage
 from tests.reports.company import entry, ledger, quarantine
 
 AMOUNT = st.decimals("-99999", "99999", places=18).map(money.text)
@@ -98,7 +98,7 @@ def test_coverage_stays_between_0_and_1(allocated: str, unallocated: str, expect
 
 def test_sums_keep_all_38_digits() -> None:
     large, small = Decimal(99999999999999999999), Decimal("0.000000000000000001")
-    assert exact_sum([large, small]) == Decimal("99999999999999999999.000000000000000001")
+    assert money.exact_sum([large, small]) == Decimal("99999999999999999999.000000000000000001")
 
 
 @given(ROWS)
@@ -112,7 +112,7 @@ def test_parts_equal_the_whole_whatever_the_row_order(
     covered = coverage(ledger(entries), quarantine())
     for each in covered:
         billed = [Decimal(amount) for amount, _, _, currency in rows if currency == each.currency]
-        assert each.billed == exact_sum(billed)
-        assert each.billed == exact_sum(share.billed for _, share in each.by_provider)
+        assert each.billed == money.exact_sum(billed)
+        assert each.billed == money.exact_sum(share.billed for _, share in each.by_provider)
         assert 0 <= each.coverage <= 1
     assert coverage(ledger(entries[::-1]), quarantine()) == covered

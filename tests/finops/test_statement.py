@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finops.coverage import exact_sum
+from finops import money
 from finops.errors import ConfigError
 from finops.movers import Subject
 from finops.statement import CurrencyStatement, Statement, build, summary
@@ -49,12 +49,12 @@ def test_an_empty_ledger_shows_the_budgets() -> None:
 def test_every_table_adds_up_to_the_whole() -> None:
     for block in statement().currencies:
         own = [line.own for line in block.cost_centers]
-        assert exact_sum([*own, block.unallocated_spend]) == block.spent
+        assert money.exact_sum([*own, block.unallocated_spend]) == block.spent
         tops = [line.total for line in block.cost_centers if line.depth == 0]
-        assert exact_sum([*tops, block.unallocated_spend]) == block.spent
-        assert exact_sum([*(day.total for day in block.days), block.outside_month]) == block.spent
-        assert exact_sum(line.amount for line in block.unallocated) == block.coverage.unallocated
-        assert exact_sum(line.amount for line in block.quarantined) == block.coverage.quarantined
+        assert money.exact_sum([*tops, block.unallocated_spend]) == block.spent
+        assert money.exact_sum([*(day.total for day in block.days), block.outside_month]) == block.spent
+        assert money.exact_sum(line.amount for line in block.unallocated) == block.coverage.unallocated
+        assert money.exact_sum(line.amount for line in block.quarantined) == block.coverage.quarantined
 
 
 AMOUNT = st.decimals("-9999", "9999", places=18)
@@ -84,13 +84,13 @@ def test_tables_add_up_for_any_entries(
         for billed, effective, center, day, model in drawn
     ]
     block = dollars(of(rows))
-    expected = exact_sum(
+    expected = money.exact_sum(
         billed if effective is None else effective for billed, effective, *_ in drawn
     )
     assert block.spent == expected
-    own = exact_sum([*(line.own for line in block.cost_centers), block.unallocated_spend])
+    own = money.exact_sum([*(line.own for line in block.cost_centers), block.unallocated_spend])
     assert own == expected
-    days = exact_sum([*(line.total for line in block.days), block.outside_month])
+    days = money.exact_sum([*(line.total for line in block.days), block.outside_month])
     assert days == expected
     assert of(rows[::-1]).currencies == of(rows).currencies
 

@@ -1,0 +1,83 @@
+"""The documentation tells the truth: its commands run, its output is real, its links lead on."""
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from finops import organization
+from tests.conftest import Finops
+from tests.test_house import ROOT, tracked
+
+PAGES = sorted(path for path in tracked("*.md") if "data" not in path.parts)
+_FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#]+)")
+_VARYING = re.compile(r"^Time .*$", re.MULTILINE)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (path.relative_to(ROOT).as_posix(), body)
+        for path in PAGES
+        for found, body in _FENCE.findall(path.read_text(encoding="utf-8"))
+        if found == language
+    ]
+
+
+@pytest.fixture(scope="module")
+def refresh() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("refresh", ROOT / "docs" / "refresh.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readmes_help_is_the_commands_help(refresh: ModuleType) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert refresh.block(readme, "help") == refresh.said("--help")
+
+
+def test_the_readmes_demo_is_what_the_demo_prints(refresh: ModuleType) -> None:
+    shown = refresh.block((ROOT / "README.md").read_text(encoding="utf-8"), "demo")
+    assert "Root" in shown
+    assert _VARYING.sub("", shown) == _VARYING.sub("", refresh.demo_output())
+
+
+@pytest.mark.parametrize(("page", "body"), blocks("sh"))
+def test_every_command_runs_as_written(
+    page: str, body: str, acme: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finops("run", "--from", "2024-09-01", "--to", "2024-10-01").code == 0
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in body.strip().splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["make"]:
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
+        elif words:
+            assert words[0] == "finops", f"{page}: {line}"
+            assert finops(*words[1:]).code == 0, f"{page}: {line}"
+
+
+@pytest.mark.parametrize(("page", "body"), blocks("toml"))
+def test_every_toml_example_is_valid(page: str, body: str) -> None:
+    table = tomllib.loads(body)
+    if "cost_centers" in table:
+        organization.parse(body, table)
+
+
+def test_the_rules_in_the_docs_are_an_organization() -> None:
+    text = "\n".join(body for page, body in blocks("toml") if page == "docs/analyst.md")
+    made = organization.parse(text, tomllib.loads(text, parse_float=organization.Decimal))
+    assert len(made.rules) == 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
