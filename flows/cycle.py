@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prefect import flow
 
@@ -10,7 +10,7 @@ from finops.charges import Ingested
 from finops.errors import FinopsError
 from finops.installation import Installation
 from finops.ledger import Appended
-from finops.partition import Window, period_of
+from finops.partition import Window
 from flows.attribute import attribute_window, sweep
 from flows.ingest import ingest_sources
 from reports.alerts import Sent
@@ -19,6 +19,9 @@ from tasks import evidence
 from tasks.alert import send_alerts
 from tasks.publish import publish_month
 from tasks.step import Failure, Outcomes
+
+RESTATED = timedelta(days=15)
+"""How long after its end a month is published again every hour: providers still restate it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,20 @@ def run_cycle(
         return Cycle((), (), (), (), ingested.failures)
     appended = attribute_window(config, window or sweep(today), now)
     evidence.show_coverage(config)
-    periods = window.periods() if window else (period_of(today),)
+    periods = _billed_periods(config, window or Window(today - RESTATED, today + timedelta(days=1)))
     published = publish_month.map(config, periods)
     for page in published.results:
         evidence.show_report(page)
-    sent, unsent = _alerted(config, periods[-1], now)
+    sent, unsent = _alerted(config, periods[-1], now) if periods else ([], [])
     evidence.show_alerts(sent)
     failures = (*ingested.failures, *appended.failures, *published.failures, *unsent)
     return Cycle(ingested.results, appended.results, published.results, tuple(sent), failures)
+
+
+def _billed_periods(config: str, window: Window) -> list[str]:
+    """Name the months of `window` that the ledger has entries of, in order."""
+    posted = {partition.period for partition in Installation.open(config).ledger.partition_idem()}
+    return [period for period in window.periods() if period in posted]
 
 
 def _alerted(config: str, period: str, now: datetime) -> tuple[list[Sent], list[Failure]]:

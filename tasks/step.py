@@ -103,9 +103,7 @@ def step(name: str, tags: Sequence[str] = ()) -> Callable[[Callable[P, R]], Step
 
 def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry only what the provider layer marked as transient."""
-    return isinstance(state.data, Transient) or isinstance(
-        state.result(raise_on_failure=False), Transient
-    )
+    return isinstance(state.data, Transient)
 
 
 def _as_finops_error(error: Exception) -> FinopsError:
