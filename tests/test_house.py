@@ -112,7 +112,9 @@ def test_imports_go_one_way() -> None:
 def test_the_lock_holds_exact_versions_and_no_addresses() -> None:
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert len(lines) > 50
-    assert not [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line)]
+    assert not [
+        line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line)
+    ]
 
 
 def test_prefect_yaml_names_flows_that_exist() -> None:
@@ -126,6 +128,4 @@ def test_prefect_yaml_names_flows_that_exist() -> None:
 
 def test_money_is_never_a_float() -> None:
     suspicious = re.compile(r"float\([^)]*(cost|amount|billed|price|budget)", re.IGNORECASE)
-    assert not [
-        path for path in modules() if suspicious.search(path.read_text(encoding="utf-8"))
-    ]
+    assert not [path for path in modules() if suspicious.search(path.read_text(encoding="utf-8"))]

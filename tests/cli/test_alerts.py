@@ -23,7 +23,8 @@ class Mailbox:
         self.messages: list[EmailMessage] = []
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        parsed = message_from_bytes(bytes(envelope.content or b""), policy=policy.default)
+        assert isinstance(envelope.content, bytes)
+        parsed = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         self.messages.append(parsed)
         return "250 OK"
@@ -46,7 +47,7 @@ def slack() -> Iterator[tuple[list[bytes], str]]:
     received: list[bytes] = []
 
     class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             received.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)
             self.end_headers()
@@ -114,7 +115,7 @@ def test_a_mail_server_that_is_down_is_said_and_tried_again(
     box, port = mailbox
     settings = acme / "finops.toml"
     text = settings.read_text(encoding="utf-8").replace("print_only = true", "print_only = false")
-    mail = f'\n[alerts.email]\nhost = "127.0.0.1"\nport = 9\nsecurity = "none"\nsender = "f@a.example"\nrecipients = ["a@a.example"]\n'
+    mail = '\n[alerts.email]\nhost = "127.0.0.1"\nport = 9\nsecurity = "none"\nsender = "f@a.example"\nrecipients = ["a@a.example"]\n'
     settings.write_text(text + mail, encoding="utf-8")
     organization = acme / "organization.toml"
     rules = organization.read_text(encoding="utf-8")

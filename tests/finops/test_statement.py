@@ -52,9 +52,16 @@ def test_every_table_adds_up_to_the_whole() -> None:
         assert money.exact_sum([*own, block.unallocated_spend]) == block.spent
         tops = [line.total for line in block.cost_centers if line.depth == 0]
         assert money.exact_sum([*tops, block.unallocated_spend]) == block.spent
-        assert money.exact_sum([*(day.total for day in block.days), block.outside_month]) == block.spent
-        assert money.exact_sum(line.amount for line in block.unallocated) == block.coverage.unallocated
-        assert money.exact_sum(line.amount for line in block.quarantined) == block.coverage.quarantined
+        assert (
+            money.exact_sum([*(day.total for day in block.days), block.outside_month])
+            == block.spent
+        )
+        assert (
+            money.exact_sum(line.amount for line in block.unallocated) == block.coverage.unallocated
+        )
+        assert (
+            money.exact_sum(line.amount for line in block.quarantined) == block.coverage.quarantined
+        )
 
 
 AMOUNT = st.decimals("-9999", "9999", places=18)
