@@ -5,33 +5,25 @@ Rows stream through in batches, so memory does not grow with the bill. Every row
 what was read.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from finops import batches, checks, focus, normalize, replacement
+from finops import batches, checks, focus, normalize, replacement, wording
 from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
-from finops.focus import Kind
 from finops.partition import Partition
+from finops.partition_files import CHARGES, QUARANTINE, PartitionFiles, open_parquet
 from finops.raw import Delivery, RawObject
 from finops.tabular import said
-from finops.twins import Twins
 from finops.warehouse import Warehouse
 
-CHARGES = "charges"
-QUARANTINE = "quarantine"
-QUARANTINE_SCHEMA = pl.Schema({**focus.SCHEMA, checks.REASON: pl.String()})
+_BATCH_ROWS = 250_000
+_CHUNK_ROWS = 16_000
+"""What Polars passes on at a time: of rows as wide as these its own choice queues up gigabytes."""
 
-_BATCH_ROWS = 500_000
-_WRITERS = 2
-_FILTERED = ("ChargePeriodStart", "ResourceId", "ServiceName", "SubAccountId")
-"""Columns people filter by; statistics of all the others would cost a fifth of the writing."""
 
 Progress = Callable[[int], None]
 """Called with the number of rows that went through since the last call."""
@@ -92,18 +84,18 @@ def write(
     """
     tally = _Tally()
     with warehouse.workspace() as folder:
-        sink = _Sink(folder, delivery)
+        growing = PartitionFiles(folder, delivery)
         try:
             for bill in bills:
-                _take(bill, delivery, sink, tally, progress)
-            files = sink.finished()
+                _take(bill, delivery, growing, tally, progress)
+            files = growing.finished()
         except OSError as error:
             raise WarehouseError(
                 f"cannot write below {folder}: {error.strerror or error}; "
                 f"free some space or check the permissions, nothing was changed"
             ) from error
         finally:
-            sink.close()
+            growing.close()
         quarantined = _proven(files, tally, delivery.source)
         return _published(files, delivery, warehouse, tally, quarantined)
 
@@ -120,22 +112,28 @@ def partitions(warehouse: Warehouse, table: str = CHARGES) -> list[Partition]:
 
 
 def _take(
-    bill: Bill, delivery: Delivery, sink: "_Sink", tally: _Tally, progress: Progress
+    bill: Bill, delivery: Delivery, files: PartitionFiles, tally: _Tally, progress: Progress
 ) -> None:
-    name = bill.raw.name
+    for batch in _batches(bill):
+        _take_batch(batch, bill.raw, delivery, files, tally)
+        progress(len(batch))
+
+
+def _batches(bill: Bill) -> Iterator[pl.DataFrame]:
+    """Read a bill in normalized batches; a bill that breaks off raises `DataError`."""
+    pl.Config.set_streaming_chunk_size(_CHUNK_ROWS)
     try:
-        rows = normalize.canonical(bill.rows, name)
-        for batch in rows.collect_batches(
+        yield from normalize.canonical(bill.rows, bill.raw.name).collect_batches(
             chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming"
-        ):
-            _take_batch(batch, bill.raw, delivery, sink, tally)
-            progress(len(batch))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{name}: cannot be read to its end ({said(error)}); fetch it again") from None
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{bill.raw.name}: cannot be read to its end ({said(error)}); fetch it again"
+        ) from None
 
 
 def _take_batch(
-    batch: pl.DataFrame, raw: RawObject, delivery: Delivery, sink: "_Sink", tally: _Tally
+    batch: pl.DataFrame, raw: RawObject, delivery: Delivery, files: PartitionFiles, tally: _Tally
 ) -> None:
     fatal = [*batches.unreadable(batch, raw.name), *checks.fatal_issues(batch, raw.name)]
     if fatal:
@@ -146,14 +144,18 @@ def _take_batch(
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
-    tidy, untidy = batches.tidied(inside)
+    numbers, words = batches.apart(inside)
+    words, untidy = batches.tidied(words)
+    tidy = wording.whole(numbers, words)
     broken = {**checks.counts(tidy), **untidy}
     for check, count in broken.items():
         tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
     tally.rows += len(tidy)
     _add(tally.billed, billed(tidy))
-    identified = batches.identified(tidy, raw.sha256)
-    sink.write(identified, reasons=any(map(checks.quarantines, broken)))
+    if any(map(checks.quarantines, broken)):
+        numbers = numbers.hstack(tidy.select(checks.reasons().alias(checks.REASON)))
+    words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
+    files.append(batches.identified(numbers, words), words)
 
 
 def billed(rows: pl.DataFrame) -> Totals:
@@ -166,101 +168,6 @@ def billed(rows: pl.DataFrame) -> Totals:
 def _add(into: Totals, more: Mapping[str, Decimal]) -> None:
     for currency, amount in more.items():
         into[currency] = into.get(currency, Decimal(0)) + amount
-
-
-class _Sink:
-    """One growing Parquet file per table and partition, in `folder`."""
-
-    def __init__(self, folder: Path, delivery: Delivery) -> None:
-        self._folder = folder
-        self._delivery = delivery
-        self._open: dict[str, _Growing] = {}
-        self._pool = ThreadPoolExecutor(_WRITERS)
-        self._jobs: list[Future[None]] = []
-
-    def write(self, rows: pl.DataFrame, *, reasons: bool) -> None:
-        """Append rows to their partitions; with `reasons`, set aside the ones that have one."""
-        if not reasons:
-            self._append(CHARGES, rows, focus.SCHEMA)
-            return
-        judged = rows.with_columns(checks.reasons().alias(checks.REASON))
-        good = judged.filter(pl.col(checks.REASON).is_null())
-        self._append(CHARGES, good, focus.SCHEMA)
-        bad = judged.filter(pl.col(checks.REASON).is_not_null())
-        self._append(QUARANTINE, bad, QUARANTINE_SCHEMA)
-
-    def finished(self) -> dict[str, Path]:
-        """Complete every file; return them by key."""
-        self._wait()
-        self.close()
-        return {key: growing.path for key, growing in self._open.items()}
-
-    def close(self) -> None:
-        self._pool.shutdown()
-        for growing in self._open.values():
-            growing.writer.close()
-
-    def _append(self, table: str, rows: pl.DataFrame, schema: pl.Schema) -> None:
-        given = [name for name in rows.columns if rows.get_column(name).null_count() < len(rows)]
-        groups = rows.select(given).partition_by(
-            batches.PERIOD, batches.DAY, as_dict=True, maintain_order=True
-        )
-        self._wait()  # for the batch before, written while this one was prepared
-        for (period, day), group in groups.items():
-            partition = Partition(self._delivery.provider, self._delivery.source, period, day)
-            growing = self._growing(partition.key(table), schema)
-            self._jobs.append(self._pool.submit(growing.append, group))
-
-    def _wait(self) -> None:
-        for job in self._jobs:
-            job.result()
-        self._jobs.clear()
-
-    def _growing(self, key: str, schema: pl.Schema) -> "_Growing":
-        if key not in self._open:
-            self._open[key] = _Growing(self._folder / f"{len(self._open)}.parquet", schema)
-        return self._open[key]
-
-
-class _Growing:
-    """The file of one partition, growing by row groups."""
-
-    def __init__(self, path: Path, schema: pl.Schema) -> None:
-        self.path = path
-        self.writer = open_parquet(path, schema)
-        self._schema = schema
-        self._twins = Twins()
-
-    def append(self, rows: pl.DataFrame) -> None:
-        ids = self._twins.number(rows.get_column("x_ChargeId"))
-        absent = [
-            pl.lit(None, dtype).alias(name)
-            for name, dtype in self._schema.items()
-            if name not in rows.columns
-        ]
-        complete = rows.with_columns(ids, *absent).select(self._schema.names())
-        self.writer.write_table(_arrow(complete))
-
-
-def open_parquet(path: Path, schema: pl.Schema) -> pq.ParquetWriter:
-    """Start a Parquet file whose bytes depend on its rows alone."""
-    return pq.ParquetWriter(
-        path,
-        _arrow(pl.DataFrame(schema=schema)).schema,
-        compression="zstd",
-        use_dictionary=[name for name in schema if _repeats(name)],
-        write_statistics=list(_FILTERED),
-    )
-
-
-def _repeats(name: str) -> bool:
-    """Tell whether a column has few distinct values, so that a dictionary pays."""
-    column = focus.BY_NAME.get(name)
-    return name != "x_ChargeId" and (column is None or column.kind in {Kind.TEXT, Kind.JSON, Kind.TIME})
-
-
-def _arrow(rows: pl.DataFrame) -> pa.Table:
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _proven(files: Mapping[str, Path], tally: _Tally, source: str) -> Totals:

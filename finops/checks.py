@@ -80,6 +80,9 @@ def _mismatch(cost: str, price: str) -> pl.Expr:
     return ((actual - expected).abs() > tolerance).fill_null(value=False) & corrected.not_()
 
 
+LARGEST = 10**15
+"""Money beyond this, either way, is a broken row: sums of it would leave 20 digits."""
+
 _LEFT_NULL = tuple(
     column.name
     for column in focus.COST_AND_USAGE
@@ -119,6 +122,15 @@ CHECKS = (
         Severity.FATAL,
         "the billing period ends before it starts",
         pl.col("BillingPeriodEnd") < pl.col("BillingPeriodStart"),
+    ),
+    *(
+        Check(
+            cost,
+            Severity.FATAL,
+            f"is beyond {LARGEST:,}, more than any bill can be",
+            pl.col(cost).is_between(-LARGEST, LARGEST).not_(),
+        )
+        for cost in focus.COSTS
     ),
     Check(
         "BillingCurrency",
@@ -191,7 +203,8 @@ def fatal_issues(rows: pl.DataFrame, where: str, most: int = 5) -> Iterator[Issu
     for check in CHECKS:
         if check.severity is Severity.FATAL:
             for row in rows.filter(check.broken).get_column("x_RawRow").head(most):
-                yield Issue(f"{where}: row {row + 1}", f"{check.message}; correct it at the source")
+                place = f"{where}: row {row + 1}: {check.column}"
+                yield Issue(place, f"{check.message}; correct it at the source")
 
 
 def reasons() -> pl.Expr:

@@ -1,6 +1,7 @@
 """`finops.toml`: where things are, which sources there are, whom to alert."""
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from finops.errors import ConfigError
 from finops.identity import slug
-from finops.settings import Frozen, issues_of, read_toml
+from finops.settings import Frozen, issues_of, read_toml, reserved_keys
 
 FILE_NAME = "finops.toml"
 THRESHOLDS_PERCENT = (Decimal(50), Decimal(80), Decimal(100))
@@ -19,6 +20,15 @@ THRESHOLDS_PERCENT = (Decimal(50), Decimal(80), Decimal(100))
 def _source_name(name: str) -> str:
     if slug(name).replace("_", "-") != name.replace("_", "-"):
         raise ValueError("a source is named in lower-case letters, digits, - and _")
+    return name
+
+
+def _origin(name: str) -> str:
+    if not re.fullmatch(r"[!-*,-~]+", name):
+        raise ValueError(
+            f"{name!r} cannot sign a checkpoint: write a name like acme.example/finops, "
+            f"without spaces and plus signs"
+        )
     return name
 
 
@@ -35,7 +45,7 @@ class LedgerConfig(Frozen):
     key itself); `verifier` is the public key that `finops ledger verify` trusts.
     """
 
-    origin: str
+    origin: Annotated[str, AfterValidator(_origin)]
     key: str = "keys/ledger.key"
     verifier: str | None = None
 
@@ -101,9 +111,7 @@ class Config(Frozen):
         """Return the source called `name`; raises `ConfigError` when there is none."""
         if name not in self.sources:
             known = ", ".join(self.sources) or "none yet"
-            raise ConfigError(
-                f"{FILE_NAME}: there is no source {name!r}; the sources are: {known}"
-            )
+            raise ConfigError(f"{FILE_NAME}: there is no source {name!r}; the sources are: {known}")
         return self.sources[name]
 
 
@@ -112,16 +120,26 @@ def load(path: Path) -> Config:
     if path.is_dir():
         path /= FILE_NAME
     table = read_toml(path)
-    table.pop("base", None)
-    for name, source in dict(table.get("sources") or {}).items():
-        if isinstance(source, dict):
-            settings = {key: value for key, value in source.items() if key != "provider"}
-            kept = {"provider": source["provider"]} if "provider" in source else {}
-            table["sources"][name] = {**kept, "settings": settings}
+    issues = reserved_keys(table, path.name, Config)
+    sources = table.get("sources")
+    if isinstance(sources, dict):
+        table["sources"] = {name: _with_settings(source) for name, source in sources.items()}
     try:
-        return Config.model_validate({**table, "base": path.resolve().parent})
+        config = Config.model_validate({**table, "base": path.resolve().parent})
     except ValidationError as error:
-        raise ConfigError.of(issues_of(error, path.name, Config)) from None
+        raise ConfigError.of([*issues, *issues_of(error, path.name, Config)]) from None
+    if issues:
+        raise ConfigError.of(issues)
+    return config
+
+
+def _with_settings(source: object) -> object:
+    """Gather what only the provider knows under `settings`."""
+    if not isinstance(source, dict):
+        return source
+    settings = {key: value for key, value in source.items() if key != "provider"}
+    kept = {"provider": source["provider"]} if "provider" in source else {}
+    return {**kept, "settings": settings}
 
 
 def secret(variable: str, needed_for: str) -> str:

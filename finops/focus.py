@@ -117,7 +117,11 @@ COST_AND_USAGE = (
     Column("BillingAccountType", TEXT, "1.2", "Kind of billing account", required=True),
     Column("BillingCurrency", TEXT, "0.5", "ISO 4217 code of every cost column", required=True),
     Column(
-        "BillingPeriodEnd", TIME, "0.5", "End of the invoice's period, not part of it", required=True
+        "BillingPeriodEnd",
+        TIME,
+        "0.5",
+        "End of the invoice's period, not part of it",
+        required=True,
     ),
     Column("BillingPeriodStart", TIME, "0.5", "Start of the invoice's period", required=True),
     Column("CapacityReservationId", TEXT, "1.1", "The capacity reservation behind the charge"),
@@ -125,26 +129,43 @@ COST_AND_USAGE = (
         "CapacityReservationStatus", TEXT, "1.1", "Whether the reservation was used", allowed=USED
     ),
     Column(
-        "ChargeCategory", TEXT, "0.5", "Nature of the charge", required=True, allowed=CHARGE_CATEGORIES
+        "ChargeCategory",
+        TEXT,
+        "0.5",
+        "Nature of the charge",
+        required=True,
+        allowed=CHARGE_CATEGORIES,
     ),
     Column(
         "ChargeClass", TEXT, "1.0", "Correction of a closed period, or null", allowed=CHARGE_CLASSES
     ),
     Column("ChargeDescription", TEXT, "1.0", "What the charge is for, in words"),
     Column(
-        "ChargeFrequency", TEXT, "1.0", "How often the charge occurs", required=True, allowed=CHARGE_FREQUENCIES
+        "ChargeFrequency",
+        TEXT,
+        "1.0",
+        "How often the charge occurs",
+        required=True,
+        allowed=CHARGE_FREQUENCIES,
     ),
     Column(
         "ChargePeriodEnd", TIME, "0.5", "End of the time charged for, not part of it", required=True
     ),
     Column("ChargePeriodStart", TIME, "0.5", "Start of the time charged for", required=True),
     Column(
-        "CommitmentDiscountCategory", TEXT, "1.0", "Whether the commitment is to spend or to use", allowed=COMMITMENT_CATEGORIES
+        "CommitmentDiscountCategory",
+        TEXT,
+        "1.0",
+        "Whether the commitment is to spend or to use",
+        allowed=COMMITMENT_CATEGORIES,
     ),
     Column("CommitmentDiscountId", TEXT, "1.0", "The commitment that covers or is the charge"),
     Column("CommitmentDiscountName", TEXT, "1.0", "Display name of the commitment"),
     Column(
-        "CommitmentDiscountQuantity", QUANTITY, "1.1", "Amount of commitment bought or used, in its unit"
+        "CommitmentDiscountQuantity",
+        QUANTITY,
+        "1.1",
+        "Amount of commitment bought or used, in its unit",
     ),
     Column(
         "CommitmentDiscountStatus", TEXT, "1.0", "Whether the commitment was used", allowed=USED
@@ -152,17 +173,28 @@ COST_AND_USAGE = (
     Column("CommitmentDiscountType", TEXT, "1.0", "The provider's kind of commitment"),
     Column("CommitmentDiscountUnit", TEXT, "1.1", "Unit of CommitmentDiscountQuantity"),
     Column(
-        "CommitmentProgramEligibilityDetails", JSON, "1.4", "Commitment programs the charge is eligible for"
+        "CommitmentProgramEligibilityDetails",
+        JSON,
+        "1.4",
+        "Commitment programs the charge is eligible for",
     ),
     Column("ConsumedQuantity", QUANTITY, "1.0", "How much was consumed, in ConsumedUnit"),
     Column("ConsumedUnit", TEXT, "1.0", "Unit of ConsumedQuantity"),
     Column("ContractApplied", JSON, "1.3", "Contract commitments applied, as JSON"),
     Column(
-        "ContractedCost", MONEY, "1.0", "PricingQuantity at the contracted unit price", required=True
+        "ContractedCost",
+        MONEY,
+        "1.0",
+        "PricingQuantity at the contracted unit price",
+        required=True,
     ),
     Column("ContractedUnitPrice", PRICE, "1.0", "Agreed price of one PricingUnit"),
     Column(
-        "EffectiveCost", MONEY, "0.5", "Cost with commitments spread over what they cover", required=True
+        "EffectiveCost",
+        MONEY,
+        "0.5",
+        "Cost with commitments spread over what they cover",
+        required=True,
     ),
     Column("HostProviderName", TEXT, "1.3", "Who runs the infrastructure underneath"),
     Column("InvoiceDetailId", TEXT, "1.4", "The invoice line the charge is on"),
@@ -178,7 +210,11 @@ COST_AND_USAGE = (
         "PricingCurrencyContractedUnitPrice", PRICE, "1.2", "ContractedUnitPrice in PricingCurrency"
     ),
     Column(
-        "PricingCurrencyEffectiveCost", MONEY, "1.2", "EffectiveCost in PricingCurrency", required=True
+        "PricingCurrencyEffectiveCost",
+        MONEY,
+        "1.2",
+        "EffectiveCost in PricingCurrency",
+        required=True,
     ),
     Column("PricingCurrencyListUnitPrice", PRICE, "1.2", "ListUnitPrice in PricingCurrency"),
     Column("PricingQuantity", QUANTITY, "1.0", "How much was priced, in PricingUnit"),
@@ -189,7 +225,12 @@ COST_AND_USAGE = (
     Column("ResourceName", TEXT, "0.5", "Display name of the resource"),
     Column("ResourceType", TEXT, "1.0", "Kind of resource"),
     Column(
-        "ServiceCategory", TEXT, "0.5", "Highest-level class of the service", required=True, allowed=SERVICE_CATEGORIES
+        "ServiceCategory",
+        TEXT,
+        "0.5",
+        "Highest-level class of the service",
+        required=True,
+        allowed=SERVICE_CATEGORIES,
     ),
     Column("ServiceName", TEXT, "0.5", "The service bought", required=True),
     Column("ServiceProviderName", TEXT, "1.3", "Who makes the service available", required=True),

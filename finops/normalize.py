@@ -6,6 +6,7 @@ so that nothing changes silently.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -34,7 +35,10 @@ _FALLBACKS: Mapping[str, Sequence[str]] = {
     "HostProviderName": ("x_ProviderName",),
 }
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d")
-_LONGEST_EXACT_TEXT = money.SCALE + len("0.")
+_LONGEST_EXACT_TEXT = money.SCALE + len(".")
+_WRAPPED = "json"
+_DOUBLED = re.compile(r"_duplicated_\d+$")
+"""What Polars adds to a column name that a CSV header holds a second time."""
 
 
 def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
@@ -43,9 +47,11 @@ def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     `name` is what messages call the bill. Raises `DataError` when it is no FOCUS bill.
     """
     rows = rows if ROW in rows.collect_schema() else rows.with_row_index(ROW)
+    rows = _unwrapped(rows)
     schema = rows.collect_schema()
     delivered = _matched(schema.names())
     _demand_core(delivered, name)
+    _refuse_doubled(schema.names(), name)
     typed = [column for column in focus.CONTENT if column.name in delivered]
     values = [
         _value(column, delivered[column.name], schema[delivered[column.name]]).alias(column.name)
@@ -59,7 +65,7 @@ def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
         if _can_fail(column, schema[delivered[column.name]])
     ]
     unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW})
-    kept = [_as_json(unknown).alias(focus.SOURCE_COLUMNS)] if unknown else []
+    kept = [_as_json(unknown, schema).alias(focus.SOURCE_COLUMNS)] if unknown else []
     lifted = rows.select(pl.col(ROW).cast(pl.Int64), *values, *suspects, *kept)
     return _completed(lifted, {*delivered, *([focus.SOURCE_COLUMNS] if unknown else [])})
 
@@ -68,7 +74,8 @@ def canonical_json(text: str | None) -> str | None:
     """Write a JSON object with sorted keys and no spaces, so that equal tags are equal text.
 
     Accepts what providers send: an object, a list of key and value pairs (a MAP column), and
-    Azure's object without braces. Returns `None` for no tags; raises `ValueError` for no JSON.
+    Azure's object without braces. A null value is no value: a column of structs names every
+    key in every row. Returns `None` for no tags; raises `ValueError` for no JSON.
     """
     if text is None:
         return None
@@ -79,9 +86,12 @@ def canonical_json(text: str | None) -> str | None:
         found = {pair["key"]: pair["value"] for pair in found}
     if not isinstance(found, dict):
         raise ValueError("is no JSON object")  # noqa: TRY004 - callers treat all bad JSON alike
-    if not found:
+    given = {key: value for key, value in found.items() if value is not None}
+    if not given:
         return None
-    return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical.encode()  # half of a surrogate pair is JSON, but no text: raises a ValueError
+    return canonical
 
 
 def _matched(names: Sequence[str]) -> dict[str, str]:
@@ -106,6 +116,37 @@ def _demand_core(delivered: Mapping[str, str], name: str) -> None:
         )
 
 
+def _refuse_doubled(names: Sequence[str], bill: str) -> None:
+    """Refuse a bill with two columns of one FOCUS name: which of them counts is anyone's guess."""
+    plain = [_DOUBLED.sub("", name).strip().lower() for name in names]
+    known = {column.name.lower(): column.name for column in focus.CONTENT}
+    doubled = sorted({known[name] for name in plain if name in known and plain.count(name) > 1})
+    if doubled:
+        raise DataError(f"{bill}: has {', '.join(doubled)} more than once; export each column once")
+
+
+def _unwrapped(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Turn dictionary-encoded, binary and all-null columns, which many writers make, into text."""
+    as_text = [
+        name
+        for name, dtype in rows.collect_schema().items()
+        if isinstance(dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null)
+    ]
+    return rows.with_columns(pl.col(as_text).cast(pl.String))
+
+
+def _json(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Write nested values as JSON; Polars does so for structs, so others travel in one."""
+    if isinstance(dtype, pl.Struct):
+        text = source.struct.json_encode()
+    elif isinstance(dtype, pl.Map | pl.List | pl.Array):
+        wrapped = pl.struct(source.alias(_WRAPPED)).struct.json_encode()
+        text = wrapped.str.strip_prefix(f'{{"{_WRAPPED}":').str.strip_suffix("}")
+    else:
+        return source.cast(pl.String)
+    return pl.when(source.is_not_null()).then(text)
+
+
 def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
     source = pl.col(delivered)
     match column.kind:
@@ -114,12 +155,11 @@ def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
         case Kind.TIME:
             return _time(source, dtype)
         case Kind.JSON:
-            nested = isinstance(dtype, pl.List | pl.Struct)
-            return pl.struct(source.alias("nested")).struct.json_encode() if nested else source
+            return _json(source, dtype)
         case Kind.COUNT:
             return source.cast(pl.Int64, strict=False)
         case Kind.FLAG:
-            return source if dtype == pl.Boolean else source.str.to_lowercase() == "true"
+            return source.cast(pl.String).str.to_lowercase().is_in(["true", "1"])
         case _:
             return source if dtype == pl.String else source.cast(pl.String)
 
@@ -137,15 +177,15 @@ def _plain_text(source: pl.Expr) -> pl.Expr:
 
 def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
-        zoned = source.dt.convert_time_zone("UTC") if dtype.time_zone else source.dt.replace_time_zone("UTC")
+        zoned = (
+            source.dt.convert_time_zone("UTC")
+            if dtype.time_zone
+            else source.dt.replace_time_zone("UTC")
+        )
         return zoned.dt.cast_time_unit("us")
     if dtype == pl.Date:
         return source.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    text = (
-        _plain_text(source)
-        .str.replace(r" ?UTC$", "Z")
-        .str.replace(" ", "T", literal=True)
-    )
+    text = _plain_text(source).str.replace(r" ?UTC$", "Z").str.replace(" ", "T", literal=True)
     parsed = [
         text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
         if form.endswith("z")
@@ -168,14 +208,20 @@ def _suspect(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
     """Keep the text of values that became null, and of amounts too fine for 18 decimals."""
     text = _plain_text(pl.col(delivered))
     doubtful = _value(column, delivered, dtype).is_null() & pl.col(delivered).is_not_null()
-    if column.kind is Kind.MONEY and not dtype.is_decimal():
+    if column.kind is Kind.MONEY and not _fits(dtype):
         doubtful |= text.str.len_bytes() > _LONGEST_EXACT_TEXT
         doubtful |= text.str.contains_any(["e-", "E-"])
     return pl.when(doubtful).then(text)
 
 
-def _as_json(unknown: Sequence[str]) -> pl.Expr:
-    return pl.struct(pl.col(name).cast(pl.String) for name in unknown).struct.json_encode()
+def _fits(dtype: pl.DataType) -> bool:
+    """Tell whether every amount of this type has a place in 18 decimals."""
+    return isinstance(dtype, pl.Decimal) and dtype.scale <= money.SCALE
+
+
+def _as_json(unknown: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    texts = [_json(pl.col(name), schema[name]).alias(name) for name in unknown]
+    return pl.struct(texts).struct.json_encode()
 
 
 def _completed(rows: pl.LazyFrame, present: set[str]) -> pl.LazyFrame:
@@ -185,7 +231,5 @@ def _completed(rows: pl.LazyFrame, present: set[str]) -> pl.LazyFrame:
         for column in focus.CONTENT
         if column.name not in present
     ]
-    filled = [
-        pl.coalesce(name, *older).alias(name) for name, older in _FALLBACKS.items()
-    ]
+    filled = [pl.coalesce(name, *older).alias(name) for name, older in _FALLBACKS.items()]
     return rows.with_columns(absent).with_columns(filled)

@@ -16,10 +16,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from finops import focus
+from finops import focus, money
 from finops.errors import ConfigError, Issue
 from finops.identity import slug
-from finops.settings import Frozen, issues_of, read_toml, suggestion
+from finops.settings import Frozen, issues_of, read_toml, reserved_keys, suggestion
 
 FILE_NAME = "organization.toml"
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
@@ -49,8 +49,25 @@ def _exact(value: object) -> object:
     return value
 
 
+def _identity(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not slug(value):
+        raise ValueError(f"{value!r} has no letter a to z and no digit; give it an id that has")
+    return slug(value)
+
+
+def _condition(value: object) -> object:
+    """Refuse here what no kind of condition is: a union would complain once for each kind."""
+    texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+    regex = isinstance(value, dict) and [*map(type, value.values())] == [str] and "regex" in value
+    if not (isinstance(value, bool | str | Pattern) or (texts and value) or regex):
+        raise ValueError(f'write text, a list of texts, true or {{ regex = "…" }}, not {value!r}')
+    return value
+
+
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
-Slug = Annotated[str, BeforeValidator(lambda value: slug(value) if isinstance(value, str) else value)]
+Slug = Annotated[str, BeforeValidator(_identity)]
 
 
 class Budget(Frozen):
@@ -72,6 +89,12 @@ class CostCenter(Frozen):
     valid_from: date | None = None
     valid_to: date | None = None
 
+    @model_validator(mode="after")
+    def _lasting(self) -> "CostCenter":
+        if self.valid_from and self.valid_to and self.valid_to <= self.valid_from:
+            raise ValueError("valid_to is its first day gone: it must be later than valid_from")
+        return self
+
     def valid_on(self, day: date) -> bool:
         """Tell whether the cost center exists on `day` (`valid_to` is its first day gone)."""
         begun = self.valid_from is None or self.valid_from <= day
@@ -84,7 +107,7 @@ class Pattern(Frozen):
     regex: str
 
 
-Condition = bool | str | tuple[str, ...] | Pattern
+Condition = Annotated[bool | str | tuple[str, ...] | Pattern, BeforeValidator(_condition)]
 """True: there is a value. Text: equal, or a glob when it holds * or ?. Several: any of them."""
 
 
@@ -99,14 +122,18 @@ class Rule(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _flatten_tags(cls, table: Any) -> Any:  # noqa: ANN401 - what TOML gave, before checks
+    def _flatten(cls, table: Any) -> Any:
         """Accept `Tags.team = …`, which TOML reads as a table, for `"Tags.team" = …`."""
         match = table.get("match") if isinstance(table, dict) else None
-        if not isinstance(match, dict) or not isinstance(match.get(focus.TAGS), dict):
+        if not isinstance(match, dict):
             return table
-        tags = {f"{focus.TAGS}.{key}": value for key, value in match[focus.TAGS].items()}
-        rest = {key: value for key, value in match.items() if key != focus.TAGS}
-        return {**table, "match": {**rest, **tags}}
+        flat: dict[str, Any] = {}
+        for name, condition in match.items():
+            if name in {focus.TAGS, focus.SOURCE_COLUMNS} and isinstance(condition, dict):
+                flat |= {f"{name}.{key}": value for key, value in condition.items()}
+            else:
+                flat[name] = condition
+        return {**table, "match": flat}
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "Rule":
@@ -135,8 +162,12 @@ class Split(Frozen):
             raise ValueError('method "even" takes `among`, a list of cost centers, and no shares')
         if self.method is SplitMethod.FIXED and (not self.shares or self.among):
             raise ValueError('method "fixed" takes `shares`, a share for each cost center')
+        if len(set(self.among)) < len(self.among):
+            raise ValueError("`among` names a cost center twice; name each once")
         if any(share <= 0 for share in self.shares.values()):
             raise ValueError("every share must be greater than 0")
+        if any(_decimals(share) > money.SCALE for share in self.shares.values()):
+            raise ValueError(f"a share has more than {money.SCALE} decimals; round them")
         if self.shares and sum(self.shares.values()) != 1:
             total = sum(self.shares.values())
             raise ValueError(f"the shares add up to {total}, not 1; change them so that they do")
@@ -146,11 +177,17 @@ class Split(Frozen):
     def weights(self) -> tuple[tuple[str, int, int], ...]:
         """List (cost center, numerator, denominator), sorted by cost center; sums to one."""
         if self.method is SplitMethod.EVEN:
-            members = sorted(set(self.among))
+            members = sorted(self.among)
             return tuple((member, 1, len(members)) for member in members)
-        places = max(max(-int(share.as_tuple().exponent), 0) for share in self.shares.values())
+        places = max(_decimals(share) for share in self.shares.values())
         scale = 10**places
-        return tuple((member, int(share * scale), scale) for member, share in sorted(self.shares.items()))
+        return tuple(
+            (member, int(share * scale), scale) for member, share in sorted(self.shares.items())
+        )
+
+
+def _decimals(share: Decimal) -> int:
+    return max(-int(share.as_tuple().exponent), 0)
 
 
 class Organization(Frozen):
@@ -164,7 +201,9 @@ class Organization(Frozen):
     @functools.cached_property
     def by_name(self) -> dict[str, str]:
         """Map every slug and alias to the cost center it means."""
-        names = {alias: id_ for id_, center in self.cost_centers.items() for alias in center.aliases}
+        names = {
+            alias: id_ for id_, center in self.cost_centers.items() for alias in center.aliases
+        }
         return {**names, **{id_: id_ for id_ in self.cost_centers}}
 
     @functools.cached_property
@@ -194,17 +233,18 @@ class Organization(Frozen):
 
 def load(path: Path) -> Organization:
     """Read `organization.toml`; raises `ConfigError` naming every mistake at once."""
-    return parse(path.read_text(encoding="utf-8") if path.is_file() else "", read_toml(path), path.name)
+    table = read_toml(path)
+    return parse(path.read_text(encoding="utf-8"), table, path.name)
 
 
 def parse(text: str, table: Mapping[str, Any], name: str = FILE_NAME) -> Organization:
     """Check an organization's `table`, read from `text`."""
-    doubled = list(_doubled_ids(table, name))
+    issues = [*reserved_keys(table, name, Organization), *_doubled_ids(table, name)]
     try:
         organization = Organization.model_validate({**table, "text": text})
     except ValidationError as error:
-        raise ConfigError.of([*doubled, *issues_of(error, name, Organization)]) from None
-    issues = [*doubled, *_broken_references(organization, name), *_broken_rules(organization, name)]
+        raise ConfigError.of([*issues, *issues_of(error, name, Organization)]) from None
+    issues += [*_broken_references(organization, name), *_broken_rules(organization, name)]
     if issues:
         raise ConfigError.of(issues)
     return organization
@@ -240,7 +280,9 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
         for member, _, _ in split.weights:
             if member not in centers:
                 hint = suggestion(member, list(centers))
-                yield Issue(f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}")
+                yield Issue(
+                    f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}"
+                )
 
 
 def _broken_rules(organization: Organization, name: str) -> Iterator[Issue]:
@@ -252,12 +294,17 @@ def _broken_rules(organization: Organization, name: str) -> Iterator[Issue]:
         seen.add(rule.id)
         if rule.cost_center is not None and rule.cost_center not in organization.cost_centers:
             hint = suggestion(rule.cost_center, list(organization.cost_centers))
-            yield Issue(f"{where}: cost_center", f"there is no cost center {rule.cost_center!r}; {hint}")
+            yield Issue(
+                f"{where}: cost_center", f"there is no cost center {rule.cost_center!r}; {hint}"
+            )
         if rule.split is not None and rule.split not in organization.splits:
             hint = suggestion(rule.split, list(organization.splits))
             yield Issue(f"{where}: split", f"there is no split {rule.split!r}; {hint}")
         if not rule.match:
-            yield Issue(f"{where}: match", 'is empty; to match every charge write { BillingCurrency = true }')
+            yield Issue(
+                f"{where}: match",
+                "is empty; to match every charge write { BillingCurrency = true }",
+            )
         for column in rule.columns:
             if not focus.is_dimension(column):
                 hint = suggestion(column, focus.DIMENSIONS)
@@ -271,4 +318,7 @@ def _broken_patterns(rule: Rule, where: str) -> Iterator[Issue]:
             try:
                 re.compile(condition.regex)
             except re.error as error:
-                yield Issue(f"{where}: match.{column}", f"{condition.regex!r} is no regular expression: {error}")
+                yield Issue(
+                    f"{where}: match.{column}",
+                    f"{condition.regex!r} is no regular expression: {error}",
+                )

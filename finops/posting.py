@@ -67,9 +67,7 @@ def identity(warehouse: Warehouse, partition: Partition, organization: Organizat
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def attribute(
-    warehouse: Warehouse, partition: Partition, organization: Organization
-) -> Attributed:
+def attribute(warehouse: Warehouse, partition: Partition, organization: Organization) -> Attributed:
     """Write the allocations of one partition; the sums are proven before and after."""
     idem = identity(warehouse, partition, organization)
     source = charges.read(warehouse, partition)

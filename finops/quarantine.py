@@ -33,7 +33,7 @@ def summary(warehouse: Warehouse, period: str | None = None) -> pl.DataFrame:
                 )
                 .agg(pl.len().alias("rows"), pl.col("BilledCost").sum().alias("amount"))
                 .select(SUMMARY_SCHEMA.names())
-                .cast(dict(SUMMARY_SCHEMA))
+                .cast(SUMMARY_SCHEMA)
                 .collect()
             )
     keys = ["period", "service_provider", "currency", "reason"]

@@ -40,6 +40,11 @@ def replace_all(
     finish(warehouse, owner)
 
 
+def is_decided(warehouse: Warehouse, owner: str) -> bool:
+    """Tell whether a replacement of `owner` waits to be finished."""
+    return any(warehouse.list(f"{_INTENTS}/{owner}/"))
+
+
 def finish(warehouse: Warehouse, owner: str = "") -> int:
     """Complete the replacements that were decided but not finished; return how many."""
     prefix = f"{_INTENTS}/{owner}/" if owner else f"{_INTENTS}/"

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finops.errors import ConfigError, Issue
 
+_KEY_ITSELF = ".[key]"
+"""How pydantic says that the name of a table is wrong, not what is in it."""
+
 
 class Frozen(BaseModel):
     """A configuration model: immutable, and an unknown key is an error."""
@@ -21,7 +24,8 @@ class Frozen(BaseModel):
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file, its numbers as `Decimal`; raises `ConfigError` with line and column."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        # Windows editors begin UTF-8 with a byte order mark, which TOML does not know.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; `finops init` makes one") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -38,6 +42,12 @@ def issues_of(error: ValidationError, where: str, model: type[BaseModel]) -> lis
     ]
 
 
+def reserved_keys(table: Mapping[str, Any], where: str, model: type[BaseModel]) -> list[Issue]:
+    """Name the keys in `table` that the program alone sets, such as where the file was."""
+    hidden = [name for name, field in model.model_fields.items() if field.exclude and name in table]
+    return [Issue(_place(where, [key]), _unknown(key, model, ())) for key in hidden]
+
+
 def suggestion(word: str, known: Sequence[str]) -> str:
     """Say what may have been meant, or what there is to choose from."""
     near = difflib.get_close_matches(word, known, n=1)
@@ -47,7 +57,8 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def _place(where: str, location: Sequence[str | int]) -> str:
-    key = ".".join(str(part) for part in location)
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    key = "".join(part for part in parts if part != _KEY_ITSELF).removeprefix(".")
     if not key:
         return where
     return f"{where}.{key}" if ": " in where else f"{where}: {key}"
@@ -59,13 +70,26 @@ def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
             return "is missing; add it"
         case "extra_forbidden":
             *path, key = detail["loc"]
-            known = [field.alias or name for name, field in _fields_at(model, path).items()]
-            return f"unknown key; {suggestion(str(key), known)}"
+            return _unknown(str(key), model, path)
+        case "tuple_type":
+            return f"must be a list, not {_shown(detail['input'])}"
+        case "dict_type" | "model_type":
+            return f"must be a table, not {_shown(detail['input'])}"
         case "value_error" | "assertion_error":
             return str(detail["ctx"]["error"])
         case _:
             message = str(detail["msg"])
-            return f"{message[:1].lower()}{message[1:]}, not {detail['input']!r}"
+            return f"{message[:1].lower()}{message[1:]}, not {_shown(detail['input'])}"
+
+
+def _unknown(key: str, model: type[BaseModel], path: Sequence[str | int]) -> str:
+    fields = _fields_at(model, path).items()
+    known = [field.alias or name for name, field in fields if not field.exclude]
+    return f"unknown key; {suggestion(key, known)}"
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, Decimal) else repr(value)
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> Mapping[str, Any]:
@@ -78,7 +102,7 @@ def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> Mapping[str
     return dict(getattr(current, "model_fields", {}))
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation may come
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in get_args(annotation):

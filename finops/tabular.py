@@ -4,6 +4,7 @@ import functools
 import gzip
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -33,7 +34,8 @@ def scan(path: Path, name: str) -> pl.LazyFrame:
     if magic == b"PAR1":
         return _scan_parquet(path, name)
     if magic == b"PK\x03\x04":
-        return pl.concat([scan(part, f"{name}/{part.name}") for part in _unzipped(path, name)])
+        parts = [scan(part, f"{name}/{part.name}") for part in _unzipped(path, name)]
+        return pl.concat(parts, how="diagonal")
     return _scan_csv(path, name, magic)
 
 
@@ -65,7 +67,7 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
         )
         rows.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{name}: cannot be read as CSV ({said(error)})") from None
+        raise DataError(f"{name}: cannot be read as CSV ({said(error)}); fetch it again") from None
     return rows
 
 
@@ -80,7 +82,7 @@ def _header(path: Path, name: str, magic: bytes) -> str:
     try:
         with opened(path) as file:
             head: bytes = file.read(_HEAD_BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{name}: cannot be decompressed ({said(error)}); fetch it again") from None
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise DataError(f"{name}: is UTF-16 text; save it as UTF-8")
@@ -98,10 +100,22 @@ def _unzipped(path: Path, name: str) -> list[Path]:
     folder = Path(tempfile.mkdtemp(dir=_unpacked().name))
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.namelist() if not member.endswith("/")]
-            return [Path(archive.extract(member, folder)) for member in sorted(members)]
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise DataError(f"{name}: is no complete zip file ({said(error)}); fetch it again") from None
+            members = sorted(filter(_is_wanted, archive.namelist()))
+            files = [Path(archive.extract(member, folder)) for member in members]
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        raise DataError(
+            f"{name}: is no complete zip file ({said(error)}); fetch it again"
+        ) from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{name}: cannot be unzipped ({said(error)}); unzip it first") from None
+    if not files:
+        raise DataError(f"{name}: holds no file; fetch it again or take it away")
+    return files
+
+
+def _is_wanted(member: str) -> bool:
+    """Leave out folders, and what macOS and editors hide beside the files."""
+    return not member.endswith("/") and not Path(member).name.startswith(".")
 
 
 @functools.cache

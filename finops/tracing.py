@@ -1,8 +1,8 @@
 """Walking a figure back: entry, batch, charge, and the bytes the provider sent."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-import json
 from typing import Any
 
 import polars as pl
@@ -46,7 +46,7 @@ class Trace:
 
 def trace(warehouse: Warehouse, ledger: Ledger, reference: str) -> Trace:
     """Walk the entry `batch/row` back; raises `LedgerError` when there is no such entry."""
-    entry = ledger.entry(reference)
+    entry: Facts = ledger.entry(reference)
     header = ledger.batches()[int(reference.partition("/")[0])]
     partition = Partition(entry["provider"], entry["source"], entry["period"], entry["day"])
     receipts = [
@@ -54,7 +54,7 @@ def trace(warehouse: Warehouse, ledger: Ledger, reference: str) -> Trace:
         for key in warehouse.list(f"raw/{entry['src']}.")
         if key.endswith(".json")
     ]
-    if not receipts:
+    if not receipts or not warehouse.exists(f"raw/{entry['src']}"):
         raise LedgerError(f"{reference}: its raw object raw/{entry['src']} is not in the warehouse")
     return Trace(
         entry=entry,
@@ -89,11 +89,12 @@ def _charge(warehouse: Warehouse, partition: Partition, charge_id: str) -> Facts
 def _raw_row(warehouse: Warehouse, digest: str, row: int, name: str) -> Facts:
     """Show the row itself when the raw object is a table; its place otherwise."""
     path = warehouse.local(f"raw/{digest}")
-    if path.read_bytes()[:1] in {b"{", b"["}:
-        return {"place": f"element {row} of {name}"}
+    with path.open("rb") as file:
+        if file.read(1) in {b"{", b"["}:
+            return {"place": f"element {row} of {name}"}
     try:
         found = tabular.scan(path, name).slice(row, 1).collect()
-    except DataError:
+    except (DataError, pl.exceptions.PolarsError):
         return {"place": f"row {row + 1} of {name}"}
     return {"row": row + 1, **_given(found.row(0, named=True))} if len(found) else {}
 

@@ -7,6 +7,8 @@ runs that double in length (as in a log-structured merge tree): 8 bytes a row, n
 
 import polars as pl
 
+_PLACE = pl.int_range(pl.len(), dtype=pl.Int64).over("key")
+
 
 class Twins:
     """The ids seen so far in one partition."""
@@ -17,16 +19,24 @@ class Twins:
     def number(self, ids: pl.Series) -> pl.Series:
         """Return `ids` with a suffix on every one that came before, here or in an earlier call."""
         keys = ids.hash()
-        earlier = self._count(keys)
-        if keys.n_unique() < len(keys):
-            place = pl.int_range(pl.len(), dtype=pl.Int64).over("key")
-            earlier += keys.to_frame("key").select(place).to_series()
-        self._remember(keys.sort())
-        if not (earlier > 0).any():
+        run = keys.sort()
+        if not self._holds_any(run) and not (run == run.shift(1)).any():
+            self._remember(run)
             return ids
+        earlier = self._count(keys)
+        earlier += keys.to_frame("key").select(_PLACE).to_series()
+        self._remember(run)
         suffix = pl.when(pl.col("n") > 0).then(pl.format("{}-{}", "id", "n")).otherwise("id")
         numbered = pl.DataFrame({"id": ids, "n": earlier}).select(suffix.alias(ids.name))
         return numbered.to_series()
+
+    def _holds_any(self, keys: pl.Series) -> bool:
+        """Tell whether a sorted series has a key that came before."""
+        for run in self._runs:
+            at = run.search_sorted(keys, "left")
+            if (run.gather(at.clip(upper_bound=len(run) - 1)) == keys).any():
+                return True
+        return False
 
     def _count(self, keys: pl.Series) -> pl.Series:
         counts = pl.zeros(len(keys), dtype=pl.Int64, eager=True)

@@ -43,7 +43,7 @@ _LOG_IN = (
 )
 
 
-class Gone(Exception):  # noqa: N818 - it is a state of the export, not an error
+class Gone(Exception):
     """The object is not there, or not any more."""
 
 

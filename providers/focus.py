@@ -4,21 +4,27 @@ The bill may be of FOCUS 1.0 to 1.4, CSV or Parquet, plain or compressed. All fi
 together are the bill: a re-delivered month replaces its file, it does not stand beside it.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore import exceptions as aws
+from botocore.config import Config
 
 from finops import tabular
-from finops.errors import Terminal
+from finops.errors import ProviderError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers.base import Bill, Settings
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.zip", ".zip", ".parquet", ".parq", ".pq")
+
+_LOST = (aws.HTTPClientError, aws.ConnectionError)
+_TOO_MANY = 429
+_SERVER_FAULT = 500
 
 
 class FocusSettings(Settings):
@@ -59,7 +65,7 @@ class Focus:
         if place.is_file():
             files = [place]
         elif place.is_dir():
-            files = sorted(file for file in place.rglob("*") if _is_bill(file.name))
+            files = sorted(file for file in self._files(place) if _is_bill(file.name))
         else:
             raise Terminal(f"{self._source}: there is no file or folder {place}; correct `path`")
         if not files:
@@ -68,32 +74,60 @@ class Focus:
             name = file.name if file == place else file.relative_to(place).as_posix()
             try:
                 yield store.keep(file, name, {"endpoint": file.resolve().as_uri()})
-            except PermissionError:
-                raise Terminal(f"{self._source}: {file} may not be read; grant read access") from None
+            except OSError as error:
+                raise self._unreadable(file, error) from None
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Walk `folder`; a part of it that may not be read is a fault, not a smaller bill."""
+
+        def refuse(error: OSError) -> None:
+            raise self._unreadable(Path(str(error.filename)), error) from None
+
+        for place, _, names in os.walk(folder, onerror=refuse):
+            yield from (Path(place) / name for name in names)
+
+    def _unreadable(self, path: Path, error: OSError) -> Terminal:
+        said = error.strerror or error
+        return Terminal(f"{self._source}: {path} cannot be read ({said}); grant read access")
 
     def _from_s3(self, store: RawStore) -> Iterator[RawObject]:
         bucket, _, prefix = self._path.removeprefix("s3://").partition("/")
         try:
-            client = boto3.client("s3")
+            client = boto3.Session().client("s3", config=Config(retries={"mode": "standard"}))
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-            bills = sorted(key for key in keys if _is_bill(key))
+            bills = sorted(key for key in keys if _is_bill(key) and _is_below(key, prefix))
             with tempfile.TemporaryDirectory(prefix="finops-") as folder:
                 for key in bills:
                     file = Path(folder) / "bill"
                     client.download_file(bucket, key, str(file))
                     yield store.keep(file, key, {"endpoint": f"s3://{bucket}/{key}"})
-        except (ClientError, BotoCoreError) as error:
-            raise Terminal(
-                f"{self._source}: cannot read {self._path}: {error}; check the name, and grant "
-                f"s3:ListBucket and s3:GetObject to the credentials in use"
-            ) from error
+        except (aws.ClientError, aws.BotoCoreError) as error:
+            raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
         if not bills:
             raise Terminal(f"{self._source}: {self._path} holds no file that ends in {_endings()}")
 
 
 def _is_bill(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and "manifest" not in name.lower()
+    plain = name.rpartition("/")[2].lower()
+    hidden = plain.startswith(".")  # macOS and editors leave such files beside the real ones
+    return plain.endswith(SUFFIXES) and "manifest" not in plain and not hidden
+
+
+def _is_below(key: str, prefix: str) -> bool:
+    """Tell whether `prefix` is the key, or a folder above it: `bills` is not `bills-old/x.csv`."""
+    return not prefix or key == prefix or key.startswith(f"{prefix.rstrip('/')}/")
+
+
+def _fault(said: str, error: Exception) -> ProviderError:
+    status = 0
+    if isinstance(error, aws.ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if isinstance(error, _LOST) or status == _TOO_MANY or status >= _SERVER_FAULT:
+        return Transient(f"{said}; check the network, or wait for the next run")
+    return Terminal(
+        f"{said}; check the name, and grant s3:ListBucket and s3:GetObject to the credentials in use"
+    )
 
 
 def _endings() -> str:

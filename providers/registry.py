@@ -45,7 +45,9 @@ def connect(source: str, config: SourceConfig, base: Path) -> Provider:
     try:
         settings = made.settings_model.model_validate(config.settings)
     except ValidationError as error:
-        raise ConfigError.of(issues_of(error, f"finops.toml: sources.{source}", made.settings_model)) from None
+        raise ConfigError.of(
+            issues_of(error, f"finops.toml: sources.{source}", made.settings_model)
+        ) from None
     return made(source, settings, base)
 
 

@@ -64,11 +64,11 @@ class Warehouse(Protocol):
 def open_warehouse(url: str, base: Path | None = None) -> Warehouse:
     """Open `s3://bucket/prefix` or a folder (relative to `base`, made when absent)."""
     if url.startswith("s3://"):
-        from finops.warehouse.s3 import S3Warehouse  # noqa: PLC0415 - boto3 takes 0.2 s to import
+        from finops.warehouse.s3 import S3Warehouse  # late: boto3 takes 0.2 s to import
 
         return S3Warehouse(url)
     if "://" in url:
         raise ConfigError(f"warehouse.url: {url!r} is neither a folder nor s3://bucket/prefix")
-    from finops.warehouse.local import LocalWarehouse  # noqa: PLC0415 - as above, one kind a run
+    from finops.warehouse.local import LocalWarehouse
 
     return LocalWarehouse((base or Path()) / url)

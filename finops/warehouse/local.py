@@ -32,20 +32,29 @@ class LocalWarehouse:
             raise self._refusal("read", key, error) from error
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        try:
+            return self._path(key).is_file()
+        except OSError as error:
+            raise self._refusal("read", key, error) from error
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = self._path(prefix.rpartition("/")[0])
-        found = (
-            path.relative_to(self.root).as_posix()
-            for path in folder.rglob("*")
-            if path.is_file() and _TEMPORARY not in path.as_posix()
-        )
-        yield from sorted(key for key in found if key.startswith(prefix))
+        found = (path.relative_to(self.root).as_posix() for path in self._files(folder))
+        yield from sorted(key for key in found if key.startswith(prefix) and _TEMPORARY not in key)
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Walk `folder`; one that may not be read is a fault, not an empty table."""
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise self._refusal("list", str(error.filename), error) from error
+
+        for place, _, names in os.walk(folder, onerror=refuse):
+            yield from (Path(place) / name for name in names)
 
     def replace(self, key: str, content: bytes | Path) -> None:
         with self._written(key, content) as temporary:
-            os.replace(temporary, self._path(key))
+            temporary.replace(self._path(key))
 
     def adopt(self, key: str, path: Path) -> None:
         target = self._path(key)
@@ -53,7 +62,7 @@ class LocalWarehouse:
             target.parent.mkdir(parents=True, exist_ok=True)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-            os.replace(path, target)
+            path.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
             raise self._refusal("write", key, error) from error
@@ -83,7 +92,7 @@ class LocalWarehouse:
         target = self._path(to)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._path(key), target)
+            self._path(key).replace(target)
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -6,8 +6,10 @@ store that ignores that header is refused at the first `create`, because two wri
 believe they made an object.
 """
 
+import functools
 import hashlib
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"412", "PreconditionFailed"}
 _BUSY = {"409", "ConditionalRequestConflict"}
 _ATTEMPTS = 5
+_OPENING = threading.Lock()
+"""Clients may be used by several threads, but not made by them at once."""
 
 
 class S3Warehouse:
@@ -33,11 +37,17 @@ class S3Warehouse:
         self.url = url.rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._cache = Path(tempfile.gettempdir()) / f"finops-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}"
+        self._cache = Path(_downloads().name) / hashlib.sha256(self.url.encode()).hexdigest()[:12]
         self._probed = False
-        self._client = boto3.client(
-            "s3", config=Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS})
-        )
+        retries = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS})
+        try:
+            with _OPENING:
+                self._client = boto3.client("s3", config=retries)
+        except (BotoCoreError, ValueError) as error:
+            raise WarehouseError(
+                f"cannot open {self.url}: {error}; check AWS_PROFILE, AWS_ENDPOINT_URL_S3 and the "
+                f"region"
+            ) from error
 
     def read(self, key: str) -> bytes:
         try:
@@ -115,6 +125,11 @@ class S3Warehouse:
             temporary.replace(path)
         except (ClientError, BotoCoreError) as error:
             raise self._fault("read", key, error) from error
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot write {temporary}: {error.strerror or error}; free some space there, or "
+                f"set TMPDIR to a folder that has it"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         return path
@@ -171,3 +186,9 @@ class S3Warehouse:
         if code == "NoSuchBucket":
             return WarehouseError(f"cannot {verb} {place}: the bucket does not exist; create it")
         return WarehouseError(f"cannot {verb} {place}: {error}")
+
+
+@functools.cache
+def _downloads() -> "tempfile.TemporaryDirectory[str]":
+    """Hold downloaded objects until the process ends: lazy tables read from them later."""
+    return tempfile.TemporaryDirectory(prefix="finops-downloads-")

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from finops.warehouse.local import LocalWarehouse
 from tests.finops.company import Company, csv
+
+settings.register_profile("finops", deadline=None)  # a busy machine is no bug
+settings.load_profile("finops")
 
 
 @pytest.fixture

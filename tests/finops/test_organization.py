@@ -34,7 +34,7 @@ def complaints(tmp_path: Path, text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_every_malformed_key_is_named_at_once(tmp_path: Path, docstring: str) -> None:
+def test_every_malformed_cost_center_is_named_at_once(tmp_path: Path, docstring: str) -> None:
     """
     text = "x"
     rulse = []
@@ -42,20 +42,35 @@ def test_every_malformed_key_is_named_at_once(tmp_path: Path, docstring: str) ->
     [cost_centers.ai]
     type = "busines_unit"
     nmae = "AI"
-    valid_from = 2026-10-05
-    valid_to = 2026-10-05
 
     [cost_centers.sales]
     type = "team"
     name = "Sales"
     budget = { amount = 0, currency = "usd" }
-    valid_from = 2026-10-05
-    valid_to = 2026-10-05
 
     [cost_centers."***"]
     type = "team"
     name = "Stars"
+    """
+    assert complaints(tmp_path, docstring) == [
+        f"organization.toml: {line}"
+        for line in (
+            "text: unknown key; write one of cost_centers, rules, splits",
+            "cost_centers.ai.type: input should be 'business_unit', 'division', 'department', "
+            "'team' or 'project', not 'busines_unit'",
+            "cost_centers.ai.name: is missing; add it",
+            "cost_centers.ai.nmae: unknown key; did you mean 'name'?",
+            "cost_centers.sales.budget.amount: input should be greater than 0, not 0",
+            "cost_centers.sales.budget.currency: string should match pattern '^[A-Z]{3}$', "
+            "not 'usd'",
+            "cost_centers.***: '***' has no letter a to z and no digit; give it an id that has",
+            "rulse: unknown key; did you mean 'rules'?",
+        )
+    ]
 
+
+def test_every_malformed_rule_is_named_at_once(tmp_path: Path, docstring: str) -> None:
+    """
     [[rules]]
     id = "two-outcomes"
     match = { ServiceName = "x" }
@@ -68,60 +83,55 @@ def test_every_malformed_key_is_named_at_once(tmp_path: Path, docstring: str) ->
 
     [[rules]]
     id = "condition"
-    match = { ServiceName = { regx = "a" }, SkuId = [], RegionId = 1 }
+    match = { ServiceName = { regx = "a" }, SkuId = [], RegionId = 1, SkuMeter = ["a", 1] }
     cost_center = "ai"
-
-    [splits.even]
-    method = "even"
-
-    [splits.fixed]
-    method = "fixed"
-    shares = { ai = 0.5, sales = 0.4 }
-
-    [splits.negative]
-    method = "fixed"
-    shares = { ai = 1.5, sales = -0.5 }
-
-    [splits.fine]
-    method = "fixed"
-    shares = { ai = 0.3333333333333333333, sales = 0.6666666666666666667 }
-
-    [splits.twice]
-    method = "even"
-    among = ["ai", "AI"]
-
-    [splits.odd]
-    method = "odd"
     """
     condition = 'write text, a list of texts, true or { regex = "…" }, not'
-    outcome = "write exactly one of cost_center, cost_center_from and split"
-    where = "organization.toml: "
-    found = complaints(tmp_path, docstring)
-    expected = [
-        "text: unknown key; write one of cost_centers, rules, splits",
-        (
-            "cost_centers.ai.type: input should be 'business_unit', 'division', 'department', 'team' "
-            "or 'project', not 'busines_unit'"
-        ),
-        "cost_centers.ai.name: is missing; add it",
-        "cost_centers.ai.nmae: unknown key; did you mean 'name'?",
-        "cost_centers.sales.budget.amount: input should be greater than 0, not 0",
-        "cost_centers.sales.budget.currency: string should match pattern '^[A-Z]{3}$', not 'usd'",
-        "cost_centers.***: '***' has no letter a to z and no digit; give it an id that has",
-        f"rules[0]: {outcome}",
-        f"rules[1].match.ServiceName: {condition} 3",
-        f"rules[2].match.ServiceName: {condition} {{'regx': 'a'}}",
-        f"rules[2].match.SkuId: {condition} []",
-        f"rules[2].match.RegionId: {condition} 1",
-        'splits.even: method "even" takes `among`, a list of cost centers, and no shares',
-        "splits.fixed: the shares add up to 0.9, not 1; change them so that they do",
-        "splits.negative: every share must be greater than 0",
-        "splits.fine: a share has more than 18 decimals; round them",
-        "splits.twice: `among` names a cost center twice; name each once",
-        "splits.odd.method: input should be 'even' or 'fixed', not 'odd'",
-        "rulse: unknown key; did you mean 'rules'?",
+    assert complaints(tmp_path, docstring) == [
+        f"organization.toml: {line}"
+        for line in (
+            "rules[0]: write exactly one of cost_center, cost_center_from and split",
+            f"rules[1].match.ServiceName: {condition} 3",
+            f"rules[2].match.ServiceName: {condition} {{'regx': 'a'}}",
+            f"rules[2].match.SkuId: {condition} []",
+            f"rules[2].match.RegionId: {condition} 1",
+            f"rules[2].match.SkuMeter: {condition} ['a', 1]",
+        )
     ]
-    assert found == [where + line for line in expected]
+
+
+def test_a_rule_without_any_outcome(tmp_path: Path) -> None:
+    rule = '[[rules]]\nid = "r"\nmatch = { ServiceName = "x" }'
+    assert complaints(tmp_path, rule) == [
+        "organization.toml: rules[0]: write exactly one of cost_center, cost_center_from and split"
+    ]
+
+
+def test_every_malformed_split_is_named_at_once(tmp_path: Path, docstring: str) -> None:
+    """
+    splits.even = { method = "even" }
+    splits.fixed = { method = "fixed", shares = { ai = 0.5, sales = 0.4 } }
+    splits.negative = { method = "fixed", shares = { ai = 1.5, sales = -0.5 } }
+    splits.fine = { method = "fixed", shares = { ai = 0.3333333333333333333, ml = 0.7 } }
+    splits.huge = { method = "fixed", shares = { ai = 1e30, ml = 0.7 } }
+    splits.both = { method = "fixed", shares = { ai = 1 }, among = ["ai"] }
+    splits.twice = { method = "even", among = ["ai", "AI"] }
+    splits.odd = { method = "odd" }
+    """
+    assert complaints(tmp_path, docstring) == [
+        f"organization.toml: splits.{line}"
+        for line in (
+            'even: method "even" takes `among`, a list of cost centers, and no shares',
+            "fixed: the shares add up to 0.9, not 1; change them so that they do",
+            "negative: every share must be greater than 0",
+            "fine: a share has more than 18 decimals; round them",
+            "huge: the shares add up to 1000000000000000000000000000000.7, not 1; change them so "
+            "that they do",
+            'both: method "fixed" takes `shares`, a share for each cost center',
+            "twice: `among` names a cost center twice; name each once",
+            "odd.method: input should be 'even' or 'fixed', not 'odd'",
+        )
+    ]
 
 
 def test_every_broken_reference_is_named_at_once(tmp_path: Path, docstring: str) -> None:

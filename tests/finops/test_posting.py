@@ -2,7 +2,7 @@ import json
 import resource
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -302,12 +302,13 @@ def test_a_full_disk(step: str, posted: Company) -> None:
     posted.deliver(BILL.replace("2.00", "3.00"))
     store, ledger = posted.warehouse, posted.ledger
     (partition,) = posting.changed(store, ledger, posted.organization, OCTOBER)
-    done = [posting.attribute(store, partition, posted.organization)] if step == "post" else []
+    done = posting.attribute(store, partition, posted.organization)
+    attempts: dict[str, Callable[[], object]] = {
+        "attribute": lambda: posting.attribute(store, partition, posted.organization),
+        "post": lambda: posting.post(store, ledger, [done], posted.facts),
+    }
     with pytest.raises(FinopsError, match="free space"), full_disk():
-        if step == "post":
-            posting.post(store, ledger, done, posted.facts)
-        else:
-            posting.attribute(store, partition, posted.organization)
+        attempts[step]()
     assert posted.sums() == SUMS
 
 
