@@ -56,13 +56,17 @@ def test_every_malformed_cost_center_is_named_at_once(tmp_path: Path, docstring:
         f"organization.toml: {line}"
         for line in (
             "text: unknown key; write one of cost_centers, rules, splits",
-            "cost_centers.ai.type: input should be 'business_unit', 'division', 'department', "
-            "'team' or 'project', not 'busines_unit'",
+            (
+                "cost_centers.ai.type: input should be 'business_unit', 'division', 'department', "
+                "'team' or 'project', not 'busines_unit'"
+            ),
             "cost_centers.ai.name: is missing; add it",
             "cost_centers.ai.nmae: unknown key; did you mean 'name'?",
             "cost_centers.sales.budget.amount: input should be greater than 0, not 0",
-            "cost_centers.sales.budget.currency: string should match pattern '^[A-Z]{3}$', "
-            "not 'usd'",
+            (
+                "cost_centers.sales.budget.currency: string should match pattern '^[A-Z]{3}$', "
+                "not 'usd'"
+            ),
             "cost_centers.***: '***' has no letter a to z and no digit; give it an id that has",
             "rulse: unknown key; did you mean 'rules'?",
         )
@@ -125,8 +129,10 @@ def test_every_malformed_split_is_named_at_once(tmp_path: Path, docstring: str) 
             "fixed: the shares add up to 0.9, not 1; change them so that they do",
             "negative: every share must be greater than 0",
             "fine: a share has more than 18 decimals; round them",
-            "huge: the shares add up to 1000000000000000000000000000000.7, not 1; change them so "
-            "that they do",
+            (
+                "huge: the shares add up to 1000000000000000000000000000000.7, not 1; change them so "
+                "that they do"
+            ),
             'both: method "fixed" takes `shares`, a share for each cost center',
             "twice: `among` names a cost center twice; name each once",
             "odd.method: input should be 'even' or 'fixed', not 'odd'",
