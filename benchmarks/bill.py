@@ -12,6 +12,8 @@ import polars as pl
 RESOURCES = 20_000
 TEAMS = 300
 HOURS = 744
+TWINS_EVERY = 997
+"""Every so many rows one is the row before it over again."""
 MONEY = pl.Decimal(38, 18)
 
 _ROW = pl.col("row")
@@ -41,14 +43,17 @@ def write(path: Path, rows: int) -> None:
 
 
 def _bill(rows: int) -> pl.LazyFrame:
-    # Every 997th row is the one before it over again.
     row = pl.int_range(rows, dtype=pl.UInt64)
-    distinct = row - (row % 997 == 996).cast(pl.UInt64)
-    drawn = pl.select(distinct.alias("row")).lazy().with_columns(
-        _drawn(1, RESOURCES).alias("resource"),
-        _drawn(2, HOURS).alias("hour"),
-        _drawn(3, 10_000).alias("quantity"),
-        _drawn(4, 200).alias("chance"),
+    distinct = row - (row % TWINS_EVERY == 1).cast(pl.UInt64)
+    drawn = (
+        pl.select(distinct.alias("row"))
+        .lazy()
+        .with_columns(
+            _drawn(1, RESOURCES).alias("resource"),
+            _drawn(2, HOURS).alias("hour"),
+            _drawn(3, 10_000).alias("quantity"),
+            _drawn(4, 200).alias("chance"),
+        )
     )
     return drawn.with_columns(*_amounts()).select(*_columns())
 
@@ -95,7 +100,9 @@ def _columns() -> list[pl.Expr]:
         "ConsumedQuantity": pl.col("amount"),
         "ContractedCost": contracted,
         "ContractedUnitPrice": pl.col("contracted"),
-        "EffectiveCost": pl.when(committed).then(contracted * _decimal("0.7")).otherwise(contracted),
+        "EffectiveCost": pl.when(committed)
+        .then(contracted * _decimal("0.7"))
+        .otherwise(contracted),
         "ListCost": listed,
         "ListUnitPrice": pl.col("price"),
         "PricingCategory": pl.when(committed)

@@ -23,10 +23,15 @@ def _lines() -> Iterator[str]:
         members = [f"team_{10 * pool + member:03}" for member in range(7)]
         yield f'[splits.even_{pool}]\nmethod = "even"\namong = {members}'
         shares = "0.5", "0.3", "0.2"
-        fixed = ", ".join(f'{member} = "{share}"' for member, share in zip(members, shares, strict=False))
+        fixed = ", ".join(
+            f'{member} = "{share}"' for member, share in zip(members, shares, strict=False)
+        )
         yield f'[splits.fixed_{pool}]\nmethod = "fixed"\nshares = {{ {fixed} }}'
     for place, rule in enumerate(_rules()):
-        outcome, match = rule.pop("outcome"), ", ".join(f'"{key}" = {value}' for key, value in rule.items())
+        outcome, match = (
+            rule.pop("outcome"),
+            ", ".join(f'"{key}" = {value}' for key, value in rule.items()),
+        )
         yield f'[[rules]]\nid = "rule-{place:03}"\nmatch = {{ {match} }}\n{outcome}'
 
 

@@ -15,9 +15,8 @@ import polars as pl
 
 from finops import rules
 from finops.attribution import MEASURES
-from finops.organization import Condition, Organization, Pattern, Rule
+from finops.organization import Condition, Organization, Pattern
 
-_LOOKED_UP = "lookup:"
 _PLAIN = {
     "charge_id": "x_ChargeId",
     "src": "x_RawId",
@@ -66,17 +65,21 @@ def by_dimension(charges: Path, to: Path, organization: Organization) -> None:
 def _run(organization: Organization, decided: str, to: Path) -> None:
     connection = duckdb.connect()
     connection.execute("SET preserve_insertion_order = false")
-    connection.execute("CREATE TABLE parts (outcome VARCHAR, step VARCHAR, rule VARCHAR, center VARCHAR, num BIGINT, den BIGINT)")
-    connection.executemany("INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)", list(_parts(organization)))
+    connection.execute(
+        "CREATE TABLE parts (outcome VARCHAR, step VARCHAR, rule VARCHAR, center VARCHAR, num BIGINT, den BIGINT)"
+    )
+    connection.executemany(
+        "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)", list(_parts(organization))
+    )
     plain = ", ".join(f"{sql} AS {name}" for name, sql in _PLAIN.items())
     shared = ", ".join(
-        f"CASE WHEN den = 1 THEN {column} "
+        f"CASE WHEN coalesce(den, 1) = 1 THEN {column} "
         f"ELSE CAST(CAST({column} AS DOUBLE) * num / den AS DECIMAL(38, 18)) END AS {name}"
         for name, column in MEASURES.items()
     )
     connection.execute(
         f"COPY (SELECT {plain}, center AS cost_center, step, rule, NULL::VARCHAR AS reason, "
-        f"num AS share_num, den AS share_den, {shared} "
+        f"coalesce(num, 1) AS share_num, coalesce(den, 1) AS share_den, {shared} "
         f"FROM ({decided}) LEFT JOIN parts USING (outcome)) "
         f"TO '{to}' (FORMAT parquet, COMPRESSION zstd)"
     )

@@ -5,16 +5,17 @@ a share of it. The shares of a charge add up to it for every cost measure, to th
 decimals; that is asserted before the rows are used and again after they were read back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 import polars as pl
 
-from finops import money, rules
+from finops import money, rules, wording
 from finops.errors import FinopsError
 from finops.focus import TIME_DTYPE
 from finops.organization import Organization
 from finops.partition import Partition
+from finops.wording import WORDING
 
 MEASURES: Mapping[str, str] = {
     "billed_cost": "BilledCost",
@@ -61,39 +62,58 @@ ALLOCATION_SCHEMA = pl.Schema(
     }
 )
 
+_NUMBERS: Mapping[str, str] = {
+    "charge_id": "x_ChargeId",
+    "src_row": "x_RawRow",
+    "charge_start": "ChargePeriodStart",
+    "charge_end": "ChargePeriodEnd",
+    **MEASURES,
+}
+_WORDS: Mapping[str, str] = {
+    "src": "x_RawId",
+    "service_provider": "ServiceProviderName",
+    "resource": "ResourceId",
+    "service": "ServiceName",
+    "sku": "SkuId",
+    "region": "RegionId",
+    "currency": "BillingCurrency",
+    "unit": "ConsumedUnit",
+    "gpu_model": "x_GpuModel",
+}
+_ACCOUNTS = ("SubAccountId", "BillingAccountId")
+
 _PART = "~part"
-
-
-def dimension_sets(charges: pl.LazyFrame, organization: Organization) -> pl.DataFrame:
-    """Collect the distinct combinations of the columns that the rules look at."""
-    names = rules.columns(organization)
-    if not names:
-        return pl.DataFrame({_PART: [0]})
-    return charges.select(names).unique().collect(engine="streaming").sort(names)
+_CHARGE = "~charge"
+_BEFORE = "~before"
 
 
 def allocate(
     charges: pl.LazyFrame, organization: Organization, partition: Partition
 ) -> pl.LazyFrame:
-    """Share out the charges of one partition; see `ALLOCATION_SCHEMA`. Order is the charges'."""
-    constants = {"provider": partition.provider, "source": partition.source}
-    decisions = rules.decide(dimension_sets(charges, organization), organization, constants)
-    closed = _closed_on(partition, organization)
-    decisions = _without(decisions, closed, partition) if closed else decisions
-    named = _named(charges, partition)
-    names = rules.columns(organization)
-    if names:
-        decided = named.join(decisions.lazy(), on=names, how="left", nulls_equal=True, maintain_order="left")
-    else:
-        decided = named.join(decisions.lazy().drop(_PART), how="cross", maintain_order="left")
-    whole = decided.filter(pl.col("split").is_null()).with_columns(
-        share_num=pl.lit(1, pl.Int64), share_den=pl.lit(1, pl.Int64)
-    )
-    frames = [whole.select(ALLOCATION_SCHEMA.names())]
-    if decisions.get_column("split").null_count() < len(decisions):
-        shared = decided.filter(pl.col("split").is_not_null())
-        frames.append(_shared_out(shared, organization).select(ALLOCATION_SCHEMA.names()))
-    return pl.concat(frames)
+    """Share out the charges of one partition; see `ALLOCATION_SCHEMA`."""
+    allocations = wording.whole(*allocated(charges, organization, partition))
+    return allocations.select(ALLOCATION_SCHEMA.names()).lazy()
+
+
+def allocated(
+    charges: pl.LazyFrame, organization: Organization, partition: Partition
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Do as `allocate` does, with the words of the allocations apart: see `finops.wording`.
+
+    Charges that are not split come first, otherwise the order is the charges'.
+    """
+    names = _texts(organization)
+    numbers = [pl.col(column).alias(name) for name, column in _NUMBERS.items()]
+    charged, words = wording.apart(charges.select(*numbers, *names).collect(), names)
+    decider = rules.decider(organization, partition.provider, partition.source)
+    decided = _on_the_day(decider.decide(words), organization, partition)
+    parts = _parts(_named(decided, partition), organization)
+    return _shared_out(charged, parts), parts.drop(_BEFORE, _PART)
+
+
+def columns(organization: Organization) -> list[str]:
+    """List the columns of charges that attribution looks at."""
+    return [*_NUMBERS.values(), *_texts(organization)]
 
 
 def proven(charges: pl.LazyFrame, allocations: pl.LazyFrame, where: str) -> dict[str, Decimal]:
@@ -121,61 +141,56 @@ def proven(charges: pl.LazyFrame, allocations: pl.LazyFrame, where: str) -> dict
             f"{where}: the allocations do not add up to the charges; nothing was kept, please "
             f"report this with the bill and organization.toml"
         )
-    return {code: Decimal(amount) for code, amount in expected.select("currency", "billed_cost").iter_rows()}
+    return {
+        code: Decimal(amount)
+        for code, amount in expected.select("currency", "billed_cost").iter_rows()
+    }
 
 
-def _named(charges: pl.LazyFrame, partition: Partition) -> pl.LazyFrame:
-    """Give charges the names that allocations and ledger entries use."""
-    return charges.with_columns(
-        pl.col("x_ChargeId").alias("charge_id"),
-        pl.col("x_RawId").alias("src"),
-        pl.col("x_RawRow").alias("src_row"),
+def _texts(organization: Organization) -> list[str]:
+    return sorted({*_WORDS.values(), *_ACCOUNTS, *rules.columns(organization)})
+
+
+def _named(words: pl.DataFrame, partition: Partition) -> pl.DataFrame:
+    """Give words the names that allocations and ledger entries use."""
+    return words.select(
         pl.lit(partition.provider).alias("provider"),
         pl.lit(partition.source).alias("source"),
         pl.lit(partition.period).alias("period"),
         pl.lit(partition.day).alias("day"),
-        pl.col("ChargePeriodStart").alias("charge_start"),
-        pl.col("ChargePeriodEnd").alias("charge_end"),
-        pl.col("ServiceProviderName").alias("service_provider"),
-        pl.coalesce("SubAccountId", "BillingAccountId").alias("account"),
-        pl.col("ResourceId").alias("resource"),
-        pl.col("ServiceName").alias("service"),
-        pl.col("SkuId").alias("sku"),
-        pl.col("RegionId").alias("region"),
-        pl.col("BillingCurrency").alias("currency"),
-        pl.col("ConsumedUnit").alias("unit"),
-        pl.col("x_GpuModel").alias("gpu_model"),
-        *(pl.col(column).alias(name) for name, column in MEASURES.items()),
+        pl.coalesce(_ACCOUNTS).alias("account"),
+        *(pl.col(column).alias(name) for name, column in _WORDS.items()),
+        *rules.DECISION_SCHEMA,
     )
 
 
-def _closed_on(partition: Partition, organization: Organization) -> list[str]:
-    return [
+def _on_the_day(
+    decided: pl.DataFrame, organization: Organization, partition: Partition
+) -> pl.DataFrame:
+    """Take back what was decided for cost centers that do not exist on the partition's day."""
+    closed = [
         id_
         for id_, center in organization.cost_centers.items()
         if not center.valid_on(partition.day)
     ]
-
-
-def _without(decisions: pl.DataFrame, closed: Sequence[str], partition: Partition) -> pl.DataFrame:
-    """Take back what was decided for cost centers that do not exist on the partition's day."""
+    if not closed:
+        return decided
     hit = pl.col("cost_center").is_in(closed)
-    said = pl.format("cost center {} is not valid on {}", "cost_center", pl.lit(partition.day.isoformat()))
-    return decisions.with_columns(
+    day = pl.lit(partition.day.isoformat())
+    said = pl.format("cost center {} is not valid on {}", "cost_center", day)
+    return decided.with_columns(
         pl.when(hit).then(said).otherwise("reason").alias("reason"),
         pl.when(hit).then(pl.lit(rules.STEP_UNALLOCATED)).otherwise("step").alias("step"),
         pl.when(hit).then(None).otherwise("cost_center").alias("cost_center"),
     )
 
 
-def _shared_out(shared: pl.LazyFrame, organization: Organization) -> pl.LazyFrame:
-    """Divide charges by the weights of their split: largest remainder at 10⁻¹⁸.
+def _parts(words: pl.DataFrame, organization: Organization) -> pl.DataFrame:
+    """List the parts of every wording: one when it has no split, else one for each member.
 
-    For an amount of `a` atoms and the weight `n/d` a part gets ⌊a·n/d⌋ and, while atoms are left
-    over, one more to the largest remainders, the alphabetically first cost center first among
-    equals. `a = q·d + r` keeps every product within 128 bits.
+    `_BEFORE` is the wording the part belongs to, `_PART` its place among the parts.
     """
-    weights = pl.LazyFrame(
+    weights = pl.DataFrame(
         [
             (name, center, num, den, place)
             for name, split in organization.splits.items()
@@ -183,15 +198,39 @@ def _shared_out(shared: pl.LazyFrame, organization: Organization) -> pl.LazyFram
         ],
         schema={
             "split": pl.String,
-            "cost_center": pl.String,
+            "member": pl.String,
             "share_num": pl.Int64,
             "share_den": pl.Int64,
             _PART: pl.Int64,
         },
         orient="row",
     )
-    parts = shared.drop("cost_center").join(weights, on="split", how="left", maintain_order="left")
-    return parts.with_columns(_part(measure).alias(measure) for measure in MEASURES)
+    return (
+        words.with_row_index(_BEFORE)
+        .join(weights, on="split", how="left", maintain_order="left_right")
+        .with_columns(
+            pl.coalesce("cost_center", "member").alias("cost_center"),
+            pl.col("share_num", "share_den").fill_null(1),
+        )
+        .drop("member")
+    )
+
+
+def _shared_out(charged: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
+    """Divide charges by the weights of their split: largest remainder at 10⁻¹⁸.
+
+    For an amount of `a` atoms and the weight `n/d` a part gets ⌊a·n/d⌋ and, while atoms are left
+    over, one more to the largest remainders, the alphabetically first cost center first among
+    equals. `a = q·d + r` keeps every product within 128 bits.
+    """
+    places = parts.select(_BEFORE, "split", "share_num", "share_den", _PART).with_row_index(WORDING)
+    numbers = charged.rename({WORDING: _BEFORE}).with_row_index(_CHARGE)
+    joined = numbers.join(places, on=_BEFORE, how="left", maintain_order="left_right")
+    is_split = pl.col("split").is_not_null()
+    shared = joined.filter(is_split).with_columns(
+        _part(measure).alias(measure) for measure in MEASURES
+    )
+    return pl.concat([joined.filter(~is_split), shared]).select(*_NUMBERS, WORDING)
 
 
 def _part(measure: str) -> pl.Expr:
@@ -200,9 +239,11 @@ def _part(measure: str) -> pl.Expr:
     num = pl.col("share_num").cast(pl.Int128)
     scaled = (magnitude % den) * num
     floor = (magnitude // den) * num + scaled // den
-    # Ranking by (remainder, then earlier place) in one number: places are far fewer than 10⁶.
-    order = (scaled % den) * 1_000_000 - pl.col(_PART)
-    rank = order.rank("ordinal", descending=True).over("charge_id")
-    left_over = magnitude - floor.sum().over("charge_id")
-    extra = (rank.cast(pl.Int128) <= left_over).cast(pl.Int128)
+    # The parts of a charge stand together, so where a sort by remainder puts a row, less where
+    # they begin, is its rank among them: four times faster than ranking charge by charge.
+    place = pl.col(_PART)
+    order = pl.arg_sort_by(pl.col(_CHARGE), scaled % den, place, descending=[False, True, False])
+    rank = order.arg_sort().cast(pl.Int128) - (pl.int_range(pl.len()) - place)
+    left_over = magnitude - floor.sum().over(_CHARGE)
+    extra = (rank < left_over).cast(pl.Int128)
     return money.from_atoms((floor + extra) * atoms.sign())

@@ -153,7 +153,7 @@ def _with_canonical_json(rows: pl.DataFrame, name: str) -> tuple[pl.DataFrame, i
         except (ValueError, KeyError, TypeError, RecursionError):
             canonical[text] = None
             bad.append(text)
-    count = rows.filter(pl.col(name).is_in(bad)).get_column(_USES).sum() if bad else 0
+    count = int(rows.filter(pl.col(name).is_in(bad)).get_column(_USES).sum()) if bad else 0
     changed = {text: new for text, new in canonical.items() if text != new}
     if not changed:
         return rows, count
@@ -190,8 +190,8 @@ def _said(words: pl.DataFrame) -> pl.DataFrame:
     The words are one text, in their fixed order. Nulls at the end are cut off, so that columns
     added to the end of that order later leave the ids of old rows as they are.
     """
-    digests = words.select(_text(words).chash.sha2_256().str.decode("hex").alias(_DIGEST))
-    return digests.select(
+    digest = _text(words).chash.sha2_256()  # type: ignore[attr-defined]
+    return words.select(digest.str.decode("hex").alias(_DIGEST)).select(
         pl.col(_DIGEST)
         .bin.slice(start, 8)
         .bin.reinterpret(dtype=pl.UInt64, endianness="little")
@@ -236,12 +236,11 @@ def _digests(rows: pl.DataFrame) -> pl.Series:
         if _has_values(rows, column.name):
             laid_out += _eight_bytes(column)
     table = rows.select(pl.concat_arr(laid_out)).to_series()
-    width = table.dtype.size * 8  # type: ignore[attr-defined]
+    width = pa.binary(8 * table.dtype.size)  # type: ignore[attr-defined]
     bytes_ = table.explode().to_arrow().buffers()[1]
-    contents = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, bytes_])
-    return (
-        pl.DataFrame({"content": contents}).select(pl.col("content").chash.sha2_256()).to_series()
-    )
+    contents = pa.FixedSizeBinaryArray.from_buffers(width, len(rows), [None, bytes_])
+    digest = pl.col("content").chash.sha2_256()  # type: ignore[attr-defined]
+    return pl.DataFrame({"content": contents}).select(digest).to_series()
 
 
 def _eight_bytes(column: Column) -> list[pl.Expr]:

@@ -5,14 +5,14 @@ Rows stream through in batches, so memory does not grow with the bill. Every row
 what was read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 
-from finops import batches, checks, focus, normalize, replacement, wording
+from finops import batches, checks, focus, money, normalize, replacement, wording
 from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
 from finops.partition import Partition
 from finops.partition_files import CHARGES, QUARANTINE, PartitionFiles, open_parquet
@@ -20,7 +20,10 @@ from finops.raw import Delivery, RawObject
 from finops.tabular import said
 from finops.warehouse import Warehouse
 
-_BATCH_ROWS = 250_000
+__all__ = ["CHARGES", "QUARANTINE", "Bill", "Ingested", "billed", "partitions", "read", "write"]
+
+_MONEY = ["BillingCurrency", "BilledCost"]
+_BATCH_ROWS = 500_000
 _CHUNK_ROWS = 16_000
 """What Polars passes on at a time: of rows as wide as these its own choice queues up gigabytes."""
 
@@ -139,23 +142,31 @@ def _take_batch(
     if fatal:
         raise DataError.of(fatal)
     rows = batches.located(batch)
-    inside = rows.filter(batches.in_scope(delivery.scope))
+    is_inside = rows.select(batches.in_scope(delivery.scope)).to_series()
+    inside = rows if is_inside.all() else rows.filter(is_inside)
     tally.outside_rows += len(rows) - len(inside)
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
-    numbers, words = batches.apart(inside)
-    words, untidy = batches.tidied(words)
-    tidy = wording.whole(numbers, words)
-    broken = {**checks.counts(tidy), **untidy}
-    for check, count in broken.items():
-        tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
-    tally.rows += len(tidy)
-    _add(tally.billed, billed(tidy))
-    if any(map(checks.quarantines, broken)):
-        numbers = numbers.hstack(tidy.select(checks.reasons().alias(checks.REASON)))
+    numbers, words = _judged(*batches.apart(inside), raw.name, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
+
+
+def _judged(
+    numbers: pl.DataFrame, words: pl.DataFrame, name: str, tally: _Tally
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tidy the words and count what is there; rows to set aside get their reason."""
+    words, untidy = batches.tidied(words)
+    rows = wording.whole(numbers, words)
+    broken = {**checks.counts(rows), **untidy}
+    for check, count in broken.items():
+        tally.broken[name, check] = tally.broken.get((name, check), 0) + count
+    tally.rows += len(rows)
+    _add(tally.billed, billed(rows))
+    if any(map(checks.quarantines, broken)):
+        numbers = numbers.hstack(rows.select(checks.reasons().alias(checks.REASON)))
+    return numbers, words
 
 
 def billed(rows: pl.DataFrame) -> Totals:
@@ -176,7 +187,7 @@ def _proven(files: Mapping[str, Path], tally: _Tally, source: str) -> Totals:
     quarantined: Totals = {}
     rows = 0
     for key, path in files.items():
-        table = pl.read_parquet(path, columns=["BillingCurrency", "BilledCost"])
+        table = pl.read_parquet(path, columns=_MONEY)
         rows += len(table)
         _add(written, billed(table))
         if key.startswith(f"{QUARANTINE}/"):
@@ -203,6 +214,8 @@ def _published(
         for key in warehouse.list(f"{table}/provider={delivery.provider}/source={delivery.source}/")
         if key not in files and _in_scope(key, delivery)
     ]
+    if not files and not delivery.is_empty_for_sure:
+        _demand_nothing_lost(stale, delivery, warehouse)
     with warehouse.workspace() as folder:
         for place, key in enumerate(stale):
             if key.startswith(f"{CHARGES}/"):
@@ -224,6 +237,19 @@ def _published(
         partitions=tuple(sorted(partition for partition in touched if partition is not None)),
         issues=tuple(_issues(delivery, tally)),
     )
+
+
+def _demand_nothing_lost(stale: Sequence[str], delivery: Delivery, warehouse: Warehouse) -> None:
+    """Refuse a delivery without rows where there were some: that is what a failed export is."""
+    lost: Totals = {}
+    for key in stale:
+        _add(lost, billed(pl.read_parquet(warehouse.local(key), columns=_MONEY)))
+    if lost:
+        said = ", ".join(f"{money.text(amount)} {currency}" for currency, amount in lost.items())
+        raise DataError(
+            f"{delivery.source}: the bill holds no rows, although {said} were billed for these "
+            f"days before; export it again (nothing was taken back)"
+        )
 
 
 def _in_scope(key: str, delivery: Delivery) -> bool:

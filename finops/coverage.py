@@ -6,7 +6,7 @@ are never added together.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 import polars as pl
 
@@ -44,7 +44,7 @@ class Share:
         if self.billed == 0:
             return _NONE
         quotient = money.CONTEXT.divide(self.allocated, self.billed)
-        return min(max(quotient, _NONE), Decimal(1)).quantize(_RATIO_QUANTUM)
+        return min(max(quotient, _NONE), Decimal(1)).quantize(_RATIO_QUANTUM, ROUND_DOWN)
 
     def as_json(self) -> dict[str, str]:
         """Give the five numbers as decimal text."""

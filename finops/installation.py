@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from finops import config, organization
+from finops import charges, config, organization
 from finops.config import Config
 from finops.errors import ConfigError
 from finops.ledger import BatchFacts, Ledger, SigningKey
@@ -73,6 +73,11 @@ class Installation:
                 f"finops.toml: ledger.verifier: is not the public half of ledger.key; "
                 f"for this key it is {made}"
             )
+
+    def forgotten_sources(self) -> list[str]:
+        """Name the sources that have charges in the warehouse but no place in finops.toml."""
+        held = {partition.source for partition in charges.partitions(self.warehouse)}
+        return sorted(held - set(self.config.sources))
 
     def batch_facts(self, now: datetime, flow_run_id: str | None) -> BatchFacts:
         """Say by what rules, code and run a batch is made."""

@@ -17,6 +17,8 @@ from finops.focus import Column, Kind
 
 SUSPECT = "~"
 ROW = "x_RawRow"
+GIVEN_ROW = "~row"
+"""How a provider says itself which row of the raw object a row was read from."""
 
 CORE = (
     "BilledCost",
@@ -46,8 +48,7 @@ def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
 
     `name` is what messages call the bill. Raises `DataError` when it is no FOCUS bill.
     """
-    rows = rows if ROW in rows.collect_schema() else rows.with_row_index(ROW)
-    rows = _unwrapped(rows)
+    rows = _unwrapped(_numbered(rows))
     schema = rows.collect_schema()
     delivered = _matched(schema.names())
     _demand_core(delivered, name)
@@ -68,6 +69,14 @@ def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     kept = [_as_json(unknown, schema).alias(focus.SOURCE_COLUMNS)] if unknown else []
     lifted = rows.select(pl.col(ROW).cast(pl.Int64), *values, *suspects, *kept)
     return _completed(lifted, {*delivered, *([focus.SOURCE_COLUMNS] if unknown else [])})
+
+
+def _numbered(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Add row numbers, unless the provider did; a bill's own `x_RawRow` is not to be believed."""
+    names = rows.collect_schema().names()
+    if GIVEN_ROW in names:
+        return rows.drop(ROW, strict=False).rename({GIVEN_ROW: ROW})
+    return rows.drop(ROW, strict=False).with_row_index(ROW)
 
 
 def canonical_json(text: str | None) -> str | None:
@@ -99,7 +108,7 @@ def _matched(names: Sequence[str]) -> dict[str, str]:
     by_lower = {name.strip().lower(): name for name in names}
     wanted = {name.lower(): name for name in focus.BY_NAME}
     wanted |= {old.lower(): new for old, new in _RENAMED.items()}
-    content = {column.name for column in focus.CONTENT}
+    content = {column.name for column in focus.CONTENT} - {focus.SOURCE_COLUMNS}
     return {
         wanted[lower]: name
         for lower, name in by_lower.items()

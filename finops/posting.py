@@ -8,15 +8,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
-from finops import attribution, charges, progress, replacement
+from finops import attribution, charges, progress, replacement, wording
 from finops.attribution import ALLOCATION_SCHEMA, MEASURES
 from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
 from finops.organization import Organization
 from finops.partition import Partition, Window
 from finops.warehouse import Warehouse
+from finops.wording import Lexicon
 
 ALLOCATIONS = "allocations"
 SETTLED = "settled"
@@ -25,6 +29,21 @@ METHOD = "attribution/1"
 
 _EVIDENCE = {"src", "src_row"}
 """Where a charge was read says nothing about whose it is: a re-delivered row is no new entry."""
+
+_WORDED = [
+    name for name, dtype in ALLOCATION_SCHEMA.items() if dtype == pl.String and name != "charge_id"
+]
+_DISTINCT = {
+    "charge_id",
+    "src_row",
+    "billed_cost",
+    "effective_cost",
+    "contracted_cost",
+    "list_cost",
+}
+"""Columns in which few values come twice, so that a dictionary would not pay."""
+
+_SLICE_ROWS = 500_000
 
 _COMPARED = [name for name in ALLOCATION_SCHEMA if name not in _EVIDENCE]
 
@@ -60,8 +79,8 @@ def changed(
 
 def identity(warehouse: Warehouse, partition: Partition, organization: Organization) -> str:
     """Digest everything that decides a partition's allocations: charges, rules and method."""
-    ids = charges.read(warehouse, partition).select("x_ChargeId").collect().to_series().sort()
-    content = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    ids = charges.read(warehouse, partition).select(pl.col("x_ChargeId").sort().str.join("\n"))
+    content = hashlib.sha256(ids.collect().item().encode()).hexdigest()
     rules = hashlib.sha256(organization.deciding.encode()).hexdigest()
     facts = {"charges": content, "method": METHOD, "partition": partition.path, "rules": rules}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -71,17 +90,42 @@ def attribute(warehouse: Warehouse, partition: Partition, organization: Organiza
     """Write the allocations of one partition; the sums are proven before and after."""
     idem = identity(warehouse, partition, organization)
     source = charges.read(warehouse, partition)
-    allocations = attribution.allocate(source, organization, partition).collect(engine="streaming")
-    before = attribution.proven(source, allocations.lazy(), partition.path)
     with warehouse.workspace() as folder:
         path = folder / "part.parquet"
-        allocations.write_parquet(path)
+        before = _written(path, source, organization, partition)
         warehouse.adopt(partition.key(ALLOCATIONS), path)
     kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)))
     after = attribution.proven(source, kept, partition.path)
     assert before == after, "what was read back must be what was written"
-    progress.advance("attribute", len(allocations))
-    return Attributed(partition, idem, len(allocations))
+    rows = kept.select(pl.len()).collect().item()
+    progress.advance("attribute", rows)
+    return Attributed(partition, idem, rows)
+
+
+def _written(
+    path: Path, source: pl.LazyFrame, organization: Organization, partition: Partition
+) -> dict[str, Decimal]:
+    """Write the allocations of `source` slice by slice; return what they add up to."""
+    total: dict[str, Decimal] = {}
+    rows = source.select(pl.len()).collect().item()
+    with pq.ParquetWriter(
+        path,
+        wording.worded(ALLOCATION_SCHEMA, _WORDED),
+        compression="zstd",
+        use_dictionary=[name for name in ALLOCATION_SCHEMA if name not in _DISTINCT],
+        write_statistics=["charge_start", "cost_center"],
+        store_schema=False,  # it would have readers take text for categories
+    ) as writer:
+        for start in range(0, rows, _SLICE_ROWS):
+            slice_ = source.slice(start, _SLICE_ROWS).select(attribution.columns(organization))
+            part = slice_.collect(engine="streaming").lazy()
+            numbers, words = attribution.allocated(part, organization, partition)
+            allocations = wording.whole(numbers, words.select("currency", "share_num", "share_den"))
+            sums = attribution.proven(part, allocations.lazy(), partition.path)
+            for currency, amount in sums.items():
+                total[currency] = total.get(currency, Decimal(0)) + amount
+            writer.write_table(Lexicon.of(words).table(numbers, writer.schema))
+    return total
 
 
 def post(

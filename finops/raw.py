@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from finops.errors import DataError
 from finops.partition import Partition, Window
 from finops.warehouse import Warehouse
 
+RAW = "raw"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -31,7 +33,7 @@ class RawObject:
 
     @property
     def key(self) -> str:
-        return f"raw/{self.sha256}"
+        return f"{RAW}/{self.sha256}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Delivery:
     source: str
     scope: Scope
     objects: tuple[RawObject, ...]
+    is_empty_for_sure: bool = False
+    """The provider was asked twice: when there are no rows, then there really are none."""
 
 
 class RawStore:
@@ -76,6 +80,9 @@ class RawStore:
         digest, size = _digest(content)
         kept = RawObject(digest, size, name, dict(receipt or {}))
         receipt_key = f"{kept.key}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+        if not self._is_intact(digest):
+            # What lies there is not what its name says: the right bytes are at hand to mend it.
+            self._warehouse.replace(kept.key, content)
         self._add(kept.key, content)
         self._add(
             receipt_key,
@@ -88,8 +95,8 @@ class RawStore:
         return kept
 
     def path(self, kept: RawObject) -> Path:
-        """Return a local file with the object's bytes."""
-        return self._warehouse.local(kept.key)
+        """Return a local file with the object's bytes, which are checked against their name."""
+        return intact(self._warehouse, kept.sha256)
 
     def withdraw(self) -> None:
         """Remove what this store added: a refused delivery leaves the warehouse as it was."""
@@ -97,10 +104,30 @@ class RawStore:
             self._warehouse.delete(key)
         self._added.clear()
 
+    def _is_intact(self, digest: str) -> bool:
+        try:
+            return _digest(self._warehouse.local(f"{RAW}/{digest}"))[0] == digest
+        except KeyError:
+            return True
+
     def _add(self, key: str, content: bytes | Path) -> None:
         if not self._warehouse.exists(key):
             self._warehouse.replace(key, content)
             self._added.append(key)
+
+
+def intact(warehouse: Warehouse, digest: str) -> Path:
+    """Return a local file with the raw object `digest`; raises `DataError` when it was changed.
+
+    Raises `KeyError` when there is no such object.
+    """
+    path = warehouse.local(f"{RAW}/{digest}")
+    if _digest(path)[0] != digest:
+        raise DataError(
+            f"{RAW}/{digest}: holds other bytes than the provider sent; restore it from a backup, "
+            f"or fetch the bill again"
+        )
+    return path
 
 
 def _digest(content: bytes | Path) -> tuple[str, int]:

@@ -5,10 +5,12 @@ is tried on the distinct values of its own column, the rules on the distinct com
 the outcome is joined back: the cost of a rule set does not grow with the rows.
 """
 
+import functools
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -32,6 +34,7 @@ DECISION_SCHEMA = pl.Schema(
 
 _GLOB = re.compile(r"[*?]")
 _UNDECIDED = -1
+_MOST_REMEMBERED = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,13 @@ class _Values:
     distinct: list[str | None]
     codes: pl.Series
 
-    def mask(self, holds: Callable[[str | None], bool]) -> pl.Series:
-        """Tell for every dimension set whether its value satisfies `holds`."""
-        held = pl.Series([holds(value) for value in self.distinct], dtype=pl.Boolean)
-        return held.gather(self.codes)
+    def mask(self, holds: Callable[[str | None], bool]) -> pl.Series | None:
+        """Tell for every dimension set whether its value satisfies `holds`; `None` when none does.
+
+        Most rules match none of the few sets that are new in a later partition.
+        """
+        held = [holds(value) for value in self.distinct]
+        return pl.Series(held, dtype=pl.Boolean).gather(self.codes) if any(held) else None
 
 
 def columns(organization: Organization) -> list[str]:
@@ -65,7 +71,10 @@ def decide(
     decided = pl.repeat(_UNDECIDED, len(dimensions), dtype=pl.Int32, eager=True)
     centers = pl.repeat(None, len(dimensions), dtype=pl.String, eager=True)
     for place, rule in enumerate(organization.rules):
-        matched = sets.matching(rule) & (decided == _UNDECIDED)
+        matching = sets.matching(rule)
+        if matching is None:
+            continue
+        matched = matching & (decided == _UNDECIDED)
         if rule.cost_center_from is not None:
             found = sets.looked_up(rule.cost_center_from, organization.by_name)
             matched &= found.is_not_null()
@@ -74,6 +83,56 @@ def decide(
             centers = pl.Series([rule.cost_center]).zip_with(matched, centers)
         decided = decided.set(matched, place)
     return dimensions.hstack(_outcome(organization, sets, decided, centers))
+
+
+class Decider:
+    """The rules of one organization for one source; it remembers what it decided."""
+
+    def __init__(self, organization: Organization, constants: Mapping[str, str]) -> None:
+        self._organization = organization
+        self._constants = constants
+        self._names = columns(organization)
+        sets = pl.Schema(dict.fromkeys(self._names, pl.String()))
+        self._known = pl.DataFrame(schema={**sets, **DECISION_SCHEMA})
+        self._lock = threading.Lock()
+
+    def decide(self, dimensions: pl.DataFrame) -> pl.DataFrame:
+        """Do as the function `decide` does, for rows that may say the same and say more."""
+        if not self._names:
+            return decide(dimensions, self._organization, self._constants)
+        with self._lock:
+            known = self._known = self._learned(dimensions.select(self._names).unique())
+        return dimensions.join(
+            known, on=self._names, how="left", nulls_equal=True, maintain_order="left"
+        )
+
+    def _learned(self, sets: pl.DataFrame) -> pl.DataFrame:
+        new = sets.join(self._known, on=self._names, how="anti", nulls_equal=True)
+        if new.is_empty():
+            return self._known
+        if len(self._known) + len(new) > _MOST_REMEMBERED:
+            return decide(sets, self._organization, self._constants)
+        return self._known.vstack(decide(new, self._organization, self._constants))
+
+
+def decider(organization: Organization, provider: str, source: str) -> Decider:
+    """Return the decider of a source, the same one for the same rules as long as it is in use."""
+    return _decider(_Asked(organization.deciding, provider, source, organization))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What tells deciders apart: all that can change a decision, as text."""
+
+    deciding: str
+    provider: str
+    source: str
+    organization: Organization = field(compare=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _decider(asked: _Asked) -> Decider:
+    return Decider(asked.organization, {"provider": asked.provider, "source": asked.source})
 
 
 def _outcome(
@@ -115,11 +174,15 @@ class _DimensionSets:
             self._values[name] = self._factorised(name)
         return self._values[name]
 
-    def matching(self, rule: Rule) -> pl.Series:
-        mask = pl.repeat(True, len(self._dimensions), dtype=pl.Boolean, eager=True)  # noqa: FBT003
+    def matching(self, rule: Rule) -> pl.Series | None:
+        """Tell for every set whether the rule matches it; `None` when it matches none."""
+        matched: pl.Series | None = None
         for name, condition in rule.match.items():
-            mask &= self.values(name).mask(_predicate(condition))
-        return mask
+            mask = self.values(name).mask(_predicate(condition))
+            if mask is None:
+                return None
+            matched = mask if matched is None else matched & mask
+        return matched
 
     def looked_up(self, name: str, by_name: Mapping[str, str]) -> pl.Series:
         """Find the cost center that the value of `name` means, or null, for every set."""
@@ -135,11 +198,11 @@ class _DimensionSets:
         masks = [(rule.cost_center_from or "", self.matching(rule)) for rule in lookups]
         return {row: self._reason(row, masks) for row in rows}
 
-    def _reason(self, row: int, masks: Sequence[tuple[str, pl.Series]]) -> str:
+    def _reason(self, row: int, masks: Sequence[tuple[str, pl.Series | None]]) -> str:
         asked = list(dict.fromkeys(name for name, _ in masks))
         given = {name: self._value(name, row) for name in asked}
         for name, mask in masks:
-            if mask[row] and given[name]:
+            if mask is not None and mask[row] and given[name]:
                 return f"{_spoken(name)} = {given[name]!r} names no cost center"
         missing = [_spoken(name) for name in asked if not given[name]]
         if missing:
@@ -148,7 +211,7 @@ class _DimensionSets:
 
     def _value(self, name: str, row: int) -> str | None:
         values = self.values(name)
-        return values.distinct[values.codes[row]]
+        return values.distinct[int(values.codes[row])]
 
     def _factorised(self, name: str) -> _Values:
         if name in self._constants:
@@ -163,7 +226,10 @@ class _DimensionSets:
             texts, codes = _codes(self._dimensions.get_column(stored))
             self._json[stored] = ([json.loads(text) if text else {} for text in texts], codes)
         objects, codes = self._json[stored]
-        return _Values([_text_of(found.get(key)) for found in objects], codes)
+        distinct, places = _codes(
+            pl.Series([_text_of(each.get(key)) for each in objects], dtype=pl.String)
+        )
+        return _Values(distinct, places.gather(codes))
 
 
 def _stored_in(name: str) -> str:

@@ -1,16 +1,14 @@
 """Opening bills as tables: CSV or Parquet, plain or compressed, told apart by their first bytes."""
 
 import functools
-import gzip
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
 
 import polars as pl
 import pyarrow as pa
+from pyarrow import csv
 
 from finops.errors import DataError
 
@@ -19,6 +17,10 @@ NULLS = ["", "NULL", "null"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 24
+_FAULT_LENGTH = 120
+_NO_ROWS = "cannot infer number of columns"
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 
 
 def scan(path: Path, name: str) -> pl.LazyFrame:
@@ -57,10 +59,12 @@ def _scan_parquet(path: Path, name: str) -> pl.LazyFrame:
 
 def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
     header = _header(path, name, magic)
+    separator = max(_DELIMITERS, key=header.count)
+    _demand_whole_rows(path, name, magic, separator)
     try:
         rows = pl.scan_csv(
             path,
-            separator=max(_DELIMITERS, key=header.count),
+            separator=separator,
             infer_schema=False,
             null_values=NULLS,
             encoding="utf8",
@@ -71,18 +75,40 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
     return rows
 
 
-def _header(path: Path, name: str, magic: bytes) -> str:
-    opened: Callable[[Path], IO[Any]]
-    if magic[:2] == b"\x1f\x8b":
-        opened = gzip.open  # type: ignore[assignment]
-    elif magic == b"\x28\xb5\x2f\xfd":
-        opened = lambda zipped: pa.CompressedInputStream(pa.OSFile(str(zipped)), "zstd")  # noqa: E731
-    else:
-        opened = lambda plain: plain.open("rb")  # noqa: E731
+def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> None:
+    """Refuse a CSV in which a row has too few or too many fields.
+
+    Polars fills a short row with nulls: a file that was cut off in its last row would pass, with
+    half an amount in it.
+    """
+    first = "f0"  # rows are only counted; without any column Arrow would not even do that
     try:
-        with opened(path) as file:
+        with _opened(path, magic) as stream:
+            for _ in csv.open_csv(
+                stream,
+                csv.ReadOptions(block_size=_BLOCK_BYTES, autogenerate_column_names=True),
+                csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+                csv.ConvertOptions(
+                    include_columns=[first], column_types={first: pa.binary()}, check_utf8=False
+                ),
+            ):
+                pass
+    except (pa.ArrowInvalid, OSError) as error:
+        fault = said(error).removeprefix("CSV parse error: ")[:_FAULT_LENGTH]
+        if _NO_ROWS in fault:
+            return
+        raise DataError(f"{name}: is no complete CSV file ({fault}); fetch it again") from None
+
+
+def _opened(path: Path, magic: bytes) -> "pa.NativeFile":
+    return pa.input_stream(str(path), compression=_COMPRESSIONS.get(magic[:2]))
+
+
+def _header(path: Path, name: str, magic: bytes) -> str:
+    try:
+        with _opened(path, magic) as file:
             head: bytes = file.read(_HEAD_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
         raise DataError(f"{name}: cannot be decompressed ({said(error)}); fetch it again") from None
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise DataError(f"{name}: is UTF-16 text; save it as UTF-8")

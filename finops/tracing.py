@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from finops import charges, tabular
+from finops import charges, raw, tabular
 from finops.errors import DataError, LedgerError
 from finops.ledger import Header, Ledger
 from finops.partition import Partition
@@ -88,7 +88,7 @@ def _charge(warehouse: Warehouse, partition: Partition, charge_id: str) -> Facts
 
 def _raw_row(warehouse: Warehouse, digest: str, row: int, name: str) -> Facts:
     """Show the row itself when the raw object is a table; its place otherwise."""
-    path = warehouse.local(f"raw/{digest}")
+    path = raw.intact(warehouse, digest)
     with path.open("rb") as file:
         if file.read(1) in {b"{", b"["}:
             return {"place": f"element {row} of {name}"}

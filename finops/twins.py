@@ -20,25 +20,26 @@ class Twins:
         """Return `ids` with a suffix on every one that came before, here or in an earlier call."""
         keys = ids.hash()
         run = keys.sort()
-        if not self._holds_any(run) and not (run == run.shift(1)).any():
-            self._remember(run)
-            return ids
-        earlier = self._count(keys)
-        earlier += keys.to_frame("key").select(_PLACE).to_series()
+        rows = keys.is_in(self._repeated(run).implode()).arg_true()
+        numbered = self._numbered(ids.gather(rows), keys.gather(rows))
         self._remember(run)
-        suffix = pl.when(pl.col("n") > 0).then(pl.format("{}-{}", "id", "n")).otherwise("id")
-        numbered = pl.DataFrame({"id": ids, "n": earlier}).select(suffix.alias(ids.name))
-        return numbered.to_series()
+        return ids.clone().scatter(rows, numbered)
 
-    def _holds_any(self, keys: pl.Series) -> bool:
-        """Tell whether a sorted series has a key that came before."""
-        for run in self._runs:
-            at = run.search_sorted(keys, "left")
-            if (run.gather(at.clip(upper_bound=len(run) - 1)) == keys).any():
-                return True
-        return False
+    def _repeated(self, run: pl.Series) -> pl.Series:
+        """List the keys of a sorted run that it holds twice, or that came before."""
+        found = [run.filter((run == run.shift(1)).fill_null(value=False))]
+        for earlier in self._runs:
+            at = earlier.search_sorted(run, "left").clip(upper_bound=len(earlier) - 1)
+            found.append(run.filter(earlier.gather(at) == run))
+        return pl.concat(found)
+
+    def _numbered(self, ids: pl.Series, keys: pl.Series) -> pl.Series:
+        earlier = self._count(keys) + keys.to_frame("key").select(_PLACE).to_series()
+        suffix = pl.when(pl.col("n") > 0).then(pl.format("{}-{}", "id", "n")).otherwise("id")
+        return pl.DataFrame({"id": ids, "n": earlier}).select(suffix).to_series()
 
     def _count(self, keys: pl.Series) -> pl.Series:
+        """Count how often each key came in earlier calls."""
         counts = pl.zeros(len(keys), dtype=pl.Int64, eager=True)
         for run in self._runs:
             first, last = run.search_sorted(keys, "left"), run.search_sorted(keys, "right")

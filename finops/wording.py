@@ -46,7 +46,7 @@ def is_constant(column: pl.Series) -> bool:
 
 
 def _told_apart(texts: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    """Number the distinct rows of `texts`: the number of each row, and the first row of each.
+    """Tell rows apart: return the number of each one's wording, and the first row of each wording.
 
     Rows are told apart by a sum of hashes, then compared in full: several times faster than
     grouping by the texts themselves, and as exact.
@@ -59,7 +59,7 @@ def _told_apart(texts: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
 
 
 def _numbered(keys: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Number distinct keys in order of appearance: each row's number, each number's first row."""
+    """Count distinct keys in order of appearance: each row's number, each number's first row."""
     rows = keys.to_frame(_KEY)
     distinct = rows.with_row_index(_FIRST).unique(_KEY, keep="first", maintain_order=True)
     places = distinct.with_row_index(WORDING)
@@ -79,7 +79,7 @@ class Lexicon:
 
     @classmethod
     def of(cls, words: pl.DataFrame) -> "Lexicon":
-        """Number the texts of `words`; columns of other types stay as they are."""
+        """Give each text of `words` a place; columns of other types stay as they are."""
         given = [column for column in words.iter_columns() if column.null_count() < len(column)]
         encoded = {
             column.name: column.cast(pl.Categorical(pl.Categories.random())).to_arrow(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
-from finops.partition import parse_period, period_of
+from flows.publish import chosen_periods
 from tasks import evidence
 from tasks.alert import send_alerts
 
@@ -15,11 +15,11 @@ def alert(config: str = "finops.toml", period: str | None = None) -> None:
 
     Args:
         config: Path of finops.toml on the machine that runs this.
-        period: The month, such as 2026-10. Leave empty for the current one (UTC).
+        period: The month, such as 2026-10. Leave empty for those that may still change.
     """
     now = datetime.now(UTC)
-    month = parse_period(period) if period else period_of(now.date())
-    sent = send_alerts(config, month, now)
+    months = chosen_periods(config, period)
+    sent = [each for month in months for each in send_alerts(config, month, now)]
     evidence.show_alerts(sent)
     for each in sent:
         print(f"{each.channel}: {len(each.alerts)} alerts")  # noqa: T201 - Prefect logs it

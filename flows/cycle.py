@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from prefect import flow
 
@@ -13,15 +13,13 @@ from finops.ledger import Appended
 from finops.partition import Window
 from flows.attribute import attribute_window, sweep
 from flows.ingest import ingest_sources
+from flows.publish import billed_periods, still_changing
 from reports.alerts import Sent
 from reports.publishing import Published
 from tasks import evidence
 from tasks.alert import send_alerts
 from tasks.publish import publish_month
 from tasks.step import Failure, Outcomes
-
-RESTATED = timedelta(days=15)
-"""How long after its end a month is published again every hour: providers still restate it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +48,27 @@ def run_cycle(
         return Cycle((), (), (), (), ingested.failures)
     appended = attribute_window(config, window or sweep(today), now)
     evidence.show_coverage(config)
-    periods = _billed_periods(config, window or Window(today - RESTATED, today + timedelta(days=1)))
+    periods = billed_periods(config, window or still_changing(today))
     published = publish_month.map(config, periods)
     for page in published.results:
         evidence.show_report(page)
-    sent, unsent = _alerted(config, periods[-1], now) if periods else ([], [])
+    sent, unsent = _alerted(config, periods, now)
     evidence.show_alerts(sent)
     failures = (*ingested.failures, *appended.failures, *published.failures, *unsent)
     return Cycle(ingested.results, appended.results, published.results, tuple(sent), failures)
 
 
-def _billed_periods(config: str, window: Window) -> list[str]:
-    """Name the months of `window` that the ledger has entries of, in order."""
-    posted = {partition.period for partition in Installation.open(config).ledger.partition_idem()}
-    return [period for period in window.periods() if period in posted]
-
-
-def _alerted(config: str, period: str, now: datetime) -> tuple[list[Sent], list[Failure]]:
-    try:
-        return send_alerts(config, period, now), []
-    except FinopsError as error:
-        return [], [Failure("alert", error)]
+def _alerted(
+    config: str, periods: Sequence[str], now: datetime
+) -> tuple[list[Sent], list[Failure]]:
+    sent: list[Sent] = []
+    failures: list[Failure] = []
+    for period in periods:
+        try:
+            sent += send_alerts(config, period, now)
+        except FinopsError as error:
+            failures.append(Failure(f"alerts of {period}", error))
+    return sent, failures
 
 
 @flow(name="cycle", flow_run_name="cycle", log_prints=True)

@@ -21,6 +21,7 @@ import polars as pl
 
 from finops import money
 from finops.errors import DataError
+from finops.normalize import GIVEN_ROW
 
 _LINE_TYPE = "line_item_line_item_type"
 _UNBLENDED = "line_item_unblended_cost"
@@ -91,9 +92,9 @@ def to_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
             f"{name}: has no {', '.join(missing)}; select these columns in the export's query"
         )
     lines = _Lines(schema)
-    numbered = rows.with_row_index("x_RawRow")
-    charged = numbered.select("x_RawRow", **lines.columns())
-    unused = numbered.filter(lines.unused_cost() != 0).select("x_RawRow", **lines.unused_columns())
+    numbered = rows.with_row_index(GIVEN_ROW)
+    charged = numbered.select(GIVEN_ROW, **lines.columns())
+    unused = numbered.filter(lines.unused_cost() != 0).select(GIVEN_ROW, **lines.unused_columns())
     return pl.concat([charged, unused])
 
 

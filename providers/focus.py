@@ -6,7 +6,7 @@ together are the bill: a re-delivered month replaces its file, it does not stand
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,6 +54,7 @@ class Focus:
         else:
             objects = tuple(self._from_disk(store))
         scope = Scope(frozenset(window.periods()), window)
+        _refuse_copies(objects)
         return Delivery(self.NAME, self._source, scope, objects)
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
@@ -106,6 +107,17 @@ class Focus:
             raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
         if not bills:
             raise Terminal(f"{self._source}: {self._path} holds no file that ends in {_endings()}")
+
+
+def _refuse_copies(objects: Sequence[RawObject]) -> None:
+    """Refuse a bill that is there twice: it would count twice."""
+    seen: dict[str, str] = {}
+    for kept in objects:
+        first = seen.setdefault(kept.sha256, kept.name)
+        if first != kept.name:
+            raise Terminal(
+                f"{first} and {kept.name} are the same bill, byte for byte; take one of them away"
+            )
 
 
 def _is_bill(name: str) -> bool:

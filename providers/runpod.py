@@ -19,6 +19,7 @@ from pydantic import field_validator
 
 from finops import gpus, money
 from finops.errors import DataError, Terminal, Transient
+from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import runpod_replies
@@ -60,7 +61,7 @@ _NOT_TEXT = {
     "x_Provisional": pl.Boolean(),
     "x_GpuCount": pl.Int64(),
     "x_GpuMemoryGiB": pl.Int64(),
-    "x_RawRow": pl.Int64(),
+    GIVEN_ROW: pl.Int64(),
 }
 
 
@@ -164,7 +165,9 @@ class RunPod:
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
         kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
         listed = _keep(store, pods, _PODS, "pods")
-        return Delivery(self.NAME, self._source, Scope(days=window), (*kept, listed))
+        return Delivery(
+            self.NAME, self._source, Scope(days=window), (*kept, listed), is_empty_for_sure=True
+        )
 
     def _row(
         self,
@@ -198,7 +201,7 @@ class RunPod:
             "SkuId": pod.gpu_id,
             "Tags": pod.tags,
             "x_Provisional": fetched_at is not None and usage.end > fetched_at,
-            "x_RawRow": place,
+            GIVEN_ROW: place,
         }
 
 

@@ -34,7 +34,8 @@ class Failure:
     error: FinopsError
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.error}"
+        said = str(self.error)
+        return said if said.startswith(f"{self.what}: ") else f"{self.what}: {said}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ def verify(
 ) -> None:
     """Check the ledger, trusting nothing in it; exit 1 when anything is wrong."""
     installation = Installation.open(config)
+    if state is None and next(installation.warehouse.list("ledger/"), None) is None:
+        raise ConfigError("the ledger is empty; `finops run --from … --to …` fills it")
     found = ledgers.verify(
         installation.warehouse,
         level=level,

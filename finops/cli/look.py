@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from finops import budgets as budgeting
 from finops import coverage as covering
@@ -50,6 +51,11 @@ def coverage(
     terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
 
 
+def _used(status: budgeting.BudgetStatus) -> Text:
+    used = f"{status.percent:.1f} %"
+    return Text(f"! {used}", style="red") if status.is_over else Text(used)
+
+
 def _parts(share: covering.Share) -> tuple[Decimal, ...]:
     return share.billed, share.allocated, share.unallocated, share.quarantined
 
@@ -88,9 +94,7 @@ def budgets(
             status.currency,
             terminal.amount(status.amount),
             terminal.amount(status.spent),
-            f"{'[red]! ' if status.is_over else '['}{status.percent:.1f} %{'[/]' if status.is_over else ''}".removeprefix(
-                "["
-            ),
+            _used(status),
         )
         for status in found
     ]
@@ -128,8 +132,8 @@ def trace(
         terminal.as_json(found.as_json())
         return
     for title, facts in found.sections():
-        rows = [(name, str(value)) for name, value in facts.items() if value is not None]
-        terminal.table(title, ["", "value"], rows)
+        rows = [(name, terminal.fact(value)) for name, value in facts.items() if value is not None]
+        terminal.table(title, ["", "value"], rows or [("", "no longer part of the bill")])
 
 
 def newest_period(installation: Installation) -> str:

@@ -12,7 +12,7 @@ from finops import shipped
 from finops.cli import terminal
 from finops.cli.options import CONFIG, ConfigOption, JsonOption, app
 from finops.config import FILE_NAME
-from finops.errors import ConfigError, FinopsError, Issue
+from finops.errors import ConfigError, FinopsError
 from finops.identity import slug
 from finops.installation import Installation
 from finops.ledger import SigningKey
@@ -47,13 +47,11 @@ def init(
 @app.command()
 def doctor(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
     """Check the installation: configuration, warehouse, ledger key and sources."""
-    from providers import registry
-
     installation = Installation.open(config)
     checks: dict[str, Callable[[], None]] = {
         "organization and ledger key": installation.demand_complete,
         "warehouse": lambda: _writes(installation),
-        "sources": lambda: _raise(registry.check(installation.config)),
+        "sources": lambda: _connects(installation),
     }
     found = {name: _problem(check) for name, check in checks.items()}
     if json:
@@ -106,6 +104,14 @@ def _writes(installation: Installation) -> None:
         installation.warehouse.delete(key)
 
 
-def _raise(found: list[Issue]) -> None:
-    if found:
-        raise ConfigError.of(found)
+def _connects(installation: Installation) -> None:
+    """Check every source's settings, and that no charges are left of sources that are gone."""
+    from providers import intake
+
+    intake.chosen(installation.config, None)
+    gone = installation.forgotten_sources()
+    if gone:
+        raise ConfigError(
+            f"finops.toml: sources: the warehouse holds charges of {', '.join(gone)}, which is no "
+            f"source any more; they still count: name the source again as it was"
+        )

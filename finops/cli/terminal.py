@@ -1,21 +1,26 @@
 """What the terminal shows: tables, amounts, progress."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from threading import Lock
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from finops import money, progress
 from finops.errors import Issue, Severity
 
-output = Console(highlight=False, soft_wrap=True)
+# Pipes and logs have no width: wide enough that tables lose nothing there.
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+
+output = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLORS = {
@@ -31,12 +36,22 @@ def amount(value: Decimal) -> str:
     return f"{value:,.2f}"
 
 
+def fact(value: object) -> str:
+    """Show any value in full: money without exponent or trailing zeros."""
+    return money.text(value) if isinstance(value, Decimal) else str(value)
+
+
 def percent(ratio: Decimal) -> str:
-    """Show a ratio as a percentage with one decimal."""
-    return f"{ratio * 100:.1f} %"
+    """Show a ratio as a percentage with one decimal, rounded down: 100 % means all of it."""
+    return f"{(ratio * 100).quantize(Decimal('0.1'), ROUND_DOWN)} %"
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def plain(text: str) -> Text:
+    """Show what came from outside as it is: no markup, no control characters."""
+    return Text("".join(character if character.isprintable() else " " for character in text))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table; columns whose heading begins with `>` are aligned to the right."""
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
@@ -46,13 +61,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             no_wrap=column.startswith(">"),
         )
     for row in rows:
-        shown.add_row(*(escape(cell) if not cell.startswith("[") else cell for cell in row))
+        shown.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
     output.print(shown, soft_wrap=False)
 
 
 def as_json(value: object) -> None:
     """Print JSON, decimals as text."""
-    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=fact) + "\n")
 
 
 def issues(found: Iterable[Issue]) -> None:
@@ -92,7 +107,3 @@ class _Bars:
             if what not in self._lines:
                 self._lines[what] = self._bars.add_task(what, total=None)
         self._bars.advance(self._lines[what], units)
-
-
-def _plain(value: object) -> str:
-    return money.text(value) if isinstance(value, Decimal) else str(value)

@@ -82,6 +82,11 @@ def run(
             _show_appended(done.appended, json=False)
         for page in done.published:
             terminal.output.print(f"{page.summary}\nReport: {page.path}")
+    for source in Installation.open(config).forgotten_sources():
+        terminal.errors.print(
+            f"[yellow]warning:[/] the warehouse holds charges of source {source!r}, which "
+            f"finops.toml does not name; they still count"
+        )
     _fail(done.failures)
 
 

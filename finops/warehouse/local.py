@@ -4,8 +4,10 @@ A temporary file is written and synced beside the final place, then renamed over
 linked to it (create: `link` fails when the name is taken, `rename` would overwrite).
 """
 
+import contextlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 from finops.errors import WarehouseError
 
 _TEMPORARY = ".tmp-"
+_ABANDONED_AFTER_SECONDS = 24 * 60 * 60
 
 
 class LocalWarehouse:
@@ -70,6 +73,7 @@ class LocalWarehouse:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """Lend a folder on the warehouse's own file system, so that `adopt` is a rename."""
+        self._sweep()
         folder = self.root / f"{_TEMPORARY}{uuid.uuid4().hex}"
         try:
             folder.mkdir(parents=True)
@@ -113,6 +117,15 @@ class LocalWarehouse:
         if not path.is_file():
             raise KeyError(key)
         return path
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed more than a day ago left under way."""
+        abandoned_before = time.time() - _ABANDONED_AFTER_SECONDS
+        for folder in self.root.glob(f"{_TEMPORARY}*"):
+            # Another run may be done with its folder by now: it is then gone, as wanted.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < abandoned_before:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _prune(self, folder: Path) -> None:
         """Remove folders that became empty, as an object store would not know them either."""

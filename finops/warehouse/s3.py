@@ -185,7 +185,10 @@ class S3Warehouse:
             )
         if code == "NoSuchBucket":
             return WarehouseError(f"cannot {verb} {place}: the bucket does not exist; create it")
-        return WarehouseError(f"cannot {verb} {place}: {error}")
+        return WarehouseError(
+            f"cannot {verb} {place}: {error}; check the network, AWS_ENDPOINT_URL, the region and "
+            f"the credentials, then run it again"
+        )
 
 
 @functools.cache

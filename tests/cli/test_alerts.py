@@ -92,7 +92,7 @@ recipients = ["finance@acme.example"]
     )
     organization = acme / "organization.toml"
     rules = organization.read_text(encoding="utf-8")
-    organization.write_text(rules.replace("amount = 40", "amount = 1"), encoding="utf-8")
+    organization.write_text(rules.replace("amount = 40", "amount = 2"), encoding="utf-8")
 
     ran = finops("run", *SEPTEMBER)
     assert ran.code == 0, ran.err
@@ -119,7 +119,7 @@ def test_a_mail_server_that_is_down_is_said_and_tried_again(
     settings.write_text(text + mail, encoding="utf-8")
     organization = acme / "organization.toml"
     rules = organization.read_text(encoding="utf-8")
-    organization.write_text(rules.replace("amount = 40", "amount = 1"), encoding="utf-8")
+    organization.write_text(rules.replace("amount = 40", "amount = 2"), encoding="utf-8")
 
     down = finops("run", *SEPTEMBER)
     assert down.code == 1

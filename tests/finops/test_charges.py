@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finops import charges, focus, replacement
+from finops.errors import DataError
 from finops.partition import Partition, Window
 from finops.raw import Scope
 from finops.warehouse.local import LocalWarehouse
@@ -165,10 +166,15 @@ def test_bad_tags_are_left_out_and_told(warehouse: LocalWarehouse) -> None:
 
 
 def test_a_header_alone_is_an_empty_bill(warehouse: LocalWarehouse) -> None:
-    deliver(warehouse, csv("BilledCost\n5"))
     ingested = deliver(warehouse, csv("BilledCost\n5").split(b"\n")[0] + b"\n")
-    assert (ingested.rows, len(ingested.partitions)) == (0, 1)
-    assert kept_charges(warehouse).is_empty()
+    assert (ingested.rows, len(ingested.partitions)) == (0, 0)
+
+
+def test_a_header_alone_takes_no_month_back(warehouse: LocalWarehouse) -> None:
+    deliver(warehouse, csv("BilledCost\n5"))
+    with pytest.raises(DataError, match="holds no rows, although 5 USD were billed"):
+        deliver(warehouse, csv("BilledCost\n5").split(b"\n")[0] + b"\n")
+    assert len(kept_charges(warehouse)) == 1
 
 
 def test_totals_of_more_than_28_digits(warehouse: LocalWarehouse) -> None:

@@ -73,9 +73,9 @@ REFUSED = {
     "no time": (csv("ChargePeriodEnd\nlater"), "row 1: ChargePeriodEnd: 'later' is no time"),
     "backwards": (csv("ChargePeriodEnd\n2026-10-02"), "row 1: ChargePeriodEnd: the charge period"),
     "no day": (csv("ChargePeriodStart,BillingPeriodStart\n,"), "row 1: .* the row has no day"),
-    "too many fields": (csv("BilledCost\n1") + b"1,2,3,4,5,6,7,8,9\n", "cannot be read to its end"),
-    "latin-1 below": (csv("SkuId\na") + "é".encode("latin-1"), "cannot be read to its end"),
-    "open quote": (csv("SkuId,BilledCost\na,1") + b'"open,1,USD\n', "cannot be read to its end"),
+    "too many fields": (csv("BilledCost\n1") + b"1,2,3,4,5,6,7,8,9\n", "is no complete CSV file"),
+    "latin-1 below": (csv("SkuId\na") + "é".encode("latin-1"), "is no complete CSV file"),
+    "open quote": (csv("SkuId,BilledCost\na,1") + b'"open,1,USD\n', "is no complete CSV file"),
 }
 
 

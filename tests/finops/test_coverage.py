@@ -116,3 +116,8 @@ def test_parts_equal_the_whole_whatever_the_row_order(
         assert each.billed == money.exact_sum(share.billed for _, share in each.by_provider)
         assert 0 <= each.coverage <= 1
     assert coverage(ledger(entries[::-1]), quarantine()) == covered
+
+
+def test_almost_all_is_not_all() -> None:
+    nearly = Share(Decimal(10) ** 15, Decimal("22.12"), Decimal(0))
+    assert nearly.coverage == Decimal("0.9999")

@@ -102,7 +102,7 @@ def test_rows_of_v2(provider: RunPod, script: Script, store: RawStore) -> None:
     assert found["x_Provisional"].to_list() == [False, True, True, True]
     assert found["ChargePeriodStart"][0] == datetime(2026, 10, 1, 3, tzinfo=UTC)
     assert found["BillingPeriodEnd"][0] == datetime(2026, 11, 1, tzinfo=UTC)
-    assert found["x_RawRow"].to_list() == [1, 2, 3, 4]
+    assert found["~row"].to_list() == [1, 2, 3, 4]
 
 
 def test_rows_are_a_whole_focus_bill(store: RawStore) -> None:

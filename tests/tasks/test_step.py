@@ -61,7 +61,7 @@ def test_a_fault_of_the_program_is_no_outcome() -> None:
 def test_only_what_may_pass_is_tried_again(error: Exception, *, expected: bool) -> None:
     condition = doubled.task.retry_condition_fn
     assert condition is not None
-    state = cast("State[Any]", Failed(data=error))
+    state: State[Any] = Failed(data=error)
     nothing = cast("TaskRun", None)
     assert condition(cast("Task[..., Any]", doubled.task), nothing, state) is expected
 

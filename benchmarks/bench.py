@@ -1,0 +1,179 @@
+"""Measure speed and memory against named peers, on one generated bill, in one run.
+
+Every measurement runs in a process of its own, so that its peak memory is its own. A target is
+met or missed by how much; nothing is averaged away. Results also go to `bench/results.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent / "bench"
+ROWS = 5_000_000
+TIMES = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measurement: rows that went through, seconds of work, and what the process took."""
+
+    name: str
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What must hold: `value` is at least `wanted` (or, for memory growth, at most)."""
+
+    what: str
+    value: float
+    wanted: float
+    unit: str
+    at_most: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.value <= self.wanted if self.at_most else self.value >= self.wanted
+
+    def __str__(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        digits = ".2f" if self.unit == TIMES else ",.0f"
+        verdict = f"{'met' if self.is_met else 'MISSED'}, {self.value / self.wanted - 1:+.0%}"
+        return f"{self.value:{digits}} {self.unit} ({sign} {self.wanted:{digits}}): {verdict}"
+
+
+def measured(name: str, rows: int) -> Result:
+    """Run one function of `measurements.py` in a process of its own."""
+    command = [sys.executable, str(HERE / "measurements.py"), name, str(FOLDER), str(rows)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{name} failed; see its message above")
+    through, seconds = json.loads(said)
+    cpu = used.ru_utime + used.ru_stime
+    return Result(name, through, seconds, cpu, used.ru_maxrss * 1024)
+
+
+def run(rows: int, console: Console) -> dict[str, Result]:
+    """Take all measurements; names end in the size where several sizes are measured."""
+    results: dict[str, Result] = {}
+
+    def take(name: str, size: int = rows, label: str = "") -> None:
+        with console.status(f"{name}, {size:,} rows"):
+            results[label or name] = measured(name, size)
+
+    for size, label in ((rows // 5, "fifth"), (2 * rows, "double"), (rows, "")):
+        shutil.rmtree(FOLDER / f"warehouse-{size}", ignore_errors=True)
+        take("make_bill", size)
+        take("take_charges", size, f"take_charges {label}".strip())
+        if label:
+            shutil.rmtree(FOLDER / f"warehouse-{size}")
+    for name in (
+        "copy_bill",
+        "copy_charges",
+        "attribute",
+        "attribute_in_duckdb_by_dimension",
+        "attribute_in_duckdb_by_row",
+        "make_entries",
+        "append",
+        "verify",
+    ):
+        take(name)
+    return results
+
+
+def targets(results: dict[str, Result]) -> list[Target]:
+    speed = {name: result.rows_per_second for name, result in results.items()}
+    peak = {name: result.peak_bytes for name, result in results.items()}
+    attributed = speed["attribute"]
+    return [
+        Target("charges", speed["take_charges"], 300_000, "rows/s"),
+        Target(
+            "charges: memory of ten times the rows",
+            peak["take_charges double"] / peak["take_charges fifth"],
+            2,
+            TIMES,
+            at_most=True,
+        ),
+        Target(
+            "attribution against DuckDB, rules by row",
+            attributed / speed["attribute_in_duckdb_by_row"],
+            1.5,
+            TIMES,
+        ),
+        Target(
+            "attribution against DuckDB, rules by dimension",
+            attributed / speed["attribute_in_duckdb_by_dimension"],
+            1.5,
+            TIMES,
+        ),
+        Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
+        Target("ledger: append", speed["append"], 500_000, "rows/s"),
+        Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
+    ]
+
+
+def show(results: dict[str, Result], found: list[Target], console: Console) -> None:
+    table = Table("what", "rows", "seconds", "CPU s", "rows/s", "peak memory", title="Measured")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, result in results.items():
+        table.add_row(
+            name.replace("_", " "),
+            f"{result.rows:,}",
+            f"{result.seconds:.1f}",
+            f"{result.cpu_seconds:.1f}",
+            f"{result.rows_per_second:,.0f}",
+            f"{result.peak_bytes / 1e9:.2f} GB",
+        )
+    console.print(table)
+    verdicts = Table("target", "result", title="Targets")
+    for target in found:
+        verdicts.add_row(target.what, str(target), style="" if target.is_met else "red")
+    console.print(verdicts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="size of the bill")
+    rows = parser.parse_args().rows
+    FOLDER.mkdir(exist_ok=True)
+    shutil.rmtree(FOLDER / "entries", ignore_errors=True)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    results = run(rows, console)
+    found = targets(results)
+    show(results, found, console)
+    said = {
+        "rows": rows,
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "python": platform.python_version(),
+        "polars": pl.__version__,
+        "results": [asdict(result) for result in results.values()],
+        "targets": [{**asdict(target), "is_met": target.is_met} for target in found],
+    }
+    (FOLDER / "results.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
