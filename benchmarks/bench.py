@@ -93,6 +93,7 @@ def run(rows: int, console: Console) -> dict[str, Result]:
         "copy_bill",
         "copy_charges",
         "attribute",
+        "attribute_without_proof",
         "attribute_in_duckdb_by_dimension",
         "attribute_in_duckdb_by_row",
         "make_entries",
@@ -106,7 +107,9 @@ def run(rows: int, console: Console) -> dict[str, Result]:
 def targets(results: dict[str, Result]) -> list[Target]:
     speed = {name: result.rows_per_second for name, result in results.items()}
     peak = {name: result.peak_bytes for name, result in results.items()}
-    attributed = speed["attribute"]
+    attributed, joined = speed["attribute"], speed["attribute_without_proof"]
+    by_row = speed["attribute_in_duckdb_by_row"]
+    by_dimension = speed["attribute_in_duckdb_by_dimension"]
     return [
         Target("charges", speed["take_charges"], 300_000, "rows/s"),
         Target(
@@ -116,18 +119,9 @@ def targets(results: dict[str, Result]) -> list[Target]:
             TIMES,
             at_most=True,
         ),
-        Target(
-            "attribution against DuckDB, rules by row",
-            attributed / speed["attribute_in_duckdb_by_row"],
-            1.5,
-            TIMES,
-        ),
-        Target(
-            "attribution against DuckDB, rules by dimension",
-            attributed / speed["attribute_in_duckdb_by_dimension"],
-            1.5,
-            TIMES,
-        ),
+        Target("attribution against DuckDB, by row", attributed / by_row, 1.5, TIMES),
+        Target("the join alone against DuckDB, by dimension", joined / by_dimension, 1.5, TIMES),
+        Target("attribution against DuckDB, by dimension", attributed / by_dimension, 1.5, TIMES),
         Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),

@@ -17,11 +17,12 @@ import company
 import peers
 import polars as pl
 
-from finops import charges, ledger, posting
+from finops import attribution, charges, ledger, posting
 from finops.ledger import BatchFacts, Ledger, PartitionFacts, SigningKey
 from finops.partition import Partition
 from finops.raw import Delivery, RawObject, Scope
 from finops.warehouse import Warehouse, open_warehouse
+from finops.wording import Lexicon
 
 THREADS = 2
 ORIGIN = "bench.example/finops"
@@ -69,6 +70,26 @@ def attribute(folder: Path, rows: int) -> Measured:
     def work() -> None:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda each: posting.attribute(store, each, organization), partitions))
+
+    return _timed(work, rows)
+
+
+def attribute_without_proof(folder: Path, rows: int) -> Measured:
+    """The join and the writing alone, which is what the peers do."""
+    store, organization = warehouse(folder, rows), company.company()
+    partitions = charges.partitions(store)
+    target = folder / "unproven"
+    target.mkdir(exist_ok=True)
+
+    def join(partition: Partition) -> None:
+        source = charges.read(store, partition)
+        numbers, words = attribution.allocated(source, organization, partition)
+        with posting.open_parquet(target / f"{partition.day}.parquet") as writer:
+            writer.write_table(Lexicon.of(words).table(numbers, writer.schema))
+
+    def work() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(join, partitions))
 
     return _timed(work, rows)
 

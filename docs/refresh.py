@@ -36,7 +36,9 @@ def with_block(text: str, name: str, content: str) -> str:
 
 def block(text: str, name: str) -> str:
     """Return the text block between `<!-- name: … -->` and `<!-- /name -->`."""
-    found = re.search(rf"<!-- {name}:.*?-->\n```text\n(.*?)\n```\n<!-- /{name} -->", text, re.DOTALL)
+    found = re.search(
+        rf"<!-- {name}:.*?-->\n```text\n(.*?)\n```\n<!-- /{name} -->", text, re.DOTALL
+    )
     return found[1] if found else ""
 
 

@@ -6,6 +6,7 @@ decimals; that is asserted before the rows are used and again after they were re
 """
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 import polars as pl
@@ -107,7 +108,7 @@ def allocated(
     charged, words = wording.apart(charges.select(*numbers, *names).collect(), names)
     decider = rules.decider(organization, partition.provider, partition.source)
     decided = _on_the_day(decider.decide(words), organization, partition)
-    parts = _parts(_named(decided, partition), organization)
+    parts = _parts(_named(decided, partition), organization, partition.day)
     return _shared_out(charged, parts), parts.drop(_BEFORE, _PART)
 
 
@@ -175,17 +176,46 @@ def _on_the_day(
     ]
     if not closed:
         return decided
-    hit = pl.col("cost_center").is_in(closed)
+    emptied = [
+        name for name, weights in _weights(organization, partition.day).items() if not weights
+    ]
     day = pl.lit(partition.day.isoformat())
-    said = pl.format("cost center {} is not valid on {}", "cost_center", day)
+    gone = pl.col("cost_center").is_in(closed)
+    nobody = pl.col("split").is_in(emptied).fill_null(value=False)
+    said = (
+        pl.when(gone)
+        .then(pl.format("cost center {} is not valid on {}", "cost_center", day))
+        .when(nobody)
+        .then(pl.format("no cost center of split {} is valid on {}", "split", day))
+        .otherwise("reason")
+    )
+    hit = gone.fill_null(value=False) | nobody
     return decided.with_columns(
-        pl.when(hit).then(said).otherwise("reason").alias("reason"),
+        said.alias("reason"),
         pl.when(hit).then(pl.lit(rules.STEP_UNALLOCATED)).otherwise("step").alias("step"),
         pl.when(hit).then(None).otherwise("cost_center").alias("cost_center"),
+        pl.when(hit).then(None).otherwise("split").alias("split"),
     )
 
 
-def _parts(words: pl.DataFrame, organization: Organization) -> pl.DataFrame:
+def _weights(organization: Organization, day: date) -> dict[str, list[tuple[str, int, int]]]:
+    """List each split's (cost center, numerator, denominator) among those that exist on `day`.
+
+    The others share what would have been the part of one that does not exist.
+    """
+    found = {}
+    for name, split in organization.splits.items():
+        valid = [
+            (center, share)
+            for center, share, _ in split.weights
+            if organization.cost_centers[center].valid_on(day)
+        ]
+        whole = sum(share for _, share in valid)
+        found[name] = [(center, share, whole) for center, share in valid]
+    return found
+
+
+def _parts(words: pl.DataFrame, organization: Organization, day: date) -> pl.DataFrame:
     """List the parts of every wording: one when it has no split, else one for each member.
 
     `_BEFORE` is the wording the part belongs to, `_PART` its place among the parts.
@@ -193,8 +223,8 @@ def _parts(words: pl.DataFrame, organization: Organization) -> pl.DataFrame:
     weights = pl.DataFrame(
         [
             (name, center, num, den, place)
-            for name, split in organization.splits.items()
-            for place, (center, num, den) in enumerate(split.weights)
+            for name, members in _weights(organization, day).items()
+            for place, (center, num, den) in enumerate(members)
         ],
         schema={
             "split": pl.String,

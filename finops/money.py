@@ -25,10 +25,11 @@ decimal.setcontext(CONTEXT.copy())
 
 def atoms(amount: Decimal) -> int:
     """Count the 10⁻¹⁸ units in `amount`; raises `ValueError` when it holds a smaller part."""
-    scaled = amount.scaleb(SCALE, CONTEXT)
-    if scaled != scaled.to_integral_value():
+    numerator, denominator = amount.as_integer_ratio()
+    count, rest = divmod(numerator * 10**SCALE, denominator)
+    if rest:
         raise ValueError(f"{amount} has more than {SCALE} decimals")
-    return int(scaled)
+    return int(count)
 
 
 def amount(count: int) -> Decimal:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from finops.errors import ConfigError
 
-_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_PERIOD = re.compile(r"(?!0000)\d{4}-(0[1-9]|1[0-2])")
 _KEY = re.compile(
     r"provider=(?P<provider>[^/]+)/source=(?P<source>[^/]+)"
     r"/period=(?P<period>[^/]+)/day=(?P<day>[^/]+)/part\.parquet$"

@@ -79,6 +79,8 @@ class PartitionFiles:
         self._submit(CHARGES, numbers, lexicon)
 
     def _submit(self, table: str, numbers: pl.DataFrame, lexicon: Lexicon) -> None:
+        if numbers.is_empty():
+            return
         groups = _given(numbers).partition_by(
             batches.PERIOD, batches.DAY, as_dict=True, maintain_order=True
         )

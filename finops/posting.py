@@ -7,6 +7,7 @@ that was ever recorded is changed.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +17,11 @@ import pyarrow.parquet as pq
 
 from finops import attribution, charges, progress, replacement, wording
 from finops.attribution import ALLOCATION_SCHEMA, MEASURES
+from finops.errors import WarehouseError
 from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
 from finops.organization import Organization
 from finops.partition import Partition, Window
+from finops.tabular import said
 from finops.warehouse import Warehouse
 from finops.wording import Lexicon
 
@@ -90,7 +93,7 @@ def attribute(warehouse: Warehouse, partition: Partition, organization: Organiza
     """Write the allocations of one partition; the sums are proven before and after."""
     idem = identity(warehouse, partition, organization)
     source = charges.read(warehouse, partition)
-    with warehouse.workspace() as folder:
+    with warehouse.workspace() as folder, _room_for(f"the allocations of {partition.path}"):
         path = folder / "part.parquet"
         before = _written(path, source, organization, partition)
         warehouse.adopt(partition.key(ALLOCATIONS), path)
@@ -102,20 +105,25 @@ def attribute(warehouse: Warehouse, partition: Partition, organization: Organiza
     return Attributed(partition, idem, rows)
 
 
+@contextmanager
+def _room_for(what: str) -> Iterator[None]:
+    """Say what could not be written when the disk is full; nothing of it is visible then."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise WarehouseError(
+            f"cannot write {what}: {said(error)}; check the free space and the permissions of the "
+            f"warehouse and of the temporary folder, nothing was posted"
+        ) from error
+
+
 def _written(
     path: Path, source: pl.LazyFrame, organization: Organization, partition: Partition
 ) -> dict[str, Decimal]:
     """Write the allocations of `source` slice by slice; return what they add up to."""
     total: dict[str, Decimal] = {}
     rows = source.select(pl.len()).collect().item()
-    with pq.ParquetWriter(
-        path,
-        wording.worded(ALLOCATION_SCHEMA, _WORDED),
-        compression="zstd",
-        use_dictionary=[name for name in ALLOCATION_SCHEMA if name not in _DISTINCT],
-        write_statistics=["charge_start", "cost_center"],
-        store_schema=False,  # it would have readers take text for categories
-    ) as writer:
+    with open_parquet(path) as writer:
         for start in range(0, rows, _SLICE_ROWS):
             slice_ = source.slice(start, _SLICE_ROWS).select(attribution.columns(organization))
             part = slice_.collect(engine="streaming").lazy()
@@ -128,11 +136,24 @@ def _written(
     return total
 
 
+def open_parquet(path: Path) -> pq.ParquetWriter:
+    """Start a file of allocations, whose bytes depend on its rows alone."""
+    return pq.ParquetWriter(
+        path,
+        wording.worded(ALLOCATION_SCHEMA, _WORDED),
+        compression="zstd",
+        use_dictionary=[name for name in ALLOCATION_SCHEMA if name not in _DISTINCT],
+        write_statistics=["charge_start", "cost_center"],
+        store_schema=False,  # it would have readers take text for categories
+    )
+
+
 def post(
     warehouse: Warehouse, ledger: Ledger, attributed: Sequence[Attributed], facts: BatchFacts
 ) -> Appended | None:
     """Append the difference as one batch; `None` when the ledger already says all of it."""
-    appended = ledger.append(_parts(warehouse, ledger, attributed), facts)
+    with _room_for("the ledger's next batch"):
+        appended = ledger.append(_parts(warehouse, ledger, attributed), facts)
     head = ledger.head()
     for done in attributed:
         settled = {"idem": done.idem, "size": 0 if head is None else head.size}
@@ -186,17 +207,17 @@ def _parts(
 
 def _inputs(warehouse: Warehouse, partition: Partition, now: pl.DataFrame) -> tuple[Input, ...]:
     """Name the raw objects the partition was made from, with what their receipts say."""
-    found = []
+    found: list[Input] = []
     for digest in now.get_column("src").unique().sort():
         receipts = [
             json.loads(warehouse.read(key))
             for key in warehouse.list(f"raw/{digest}.")
             if key.endswith(".json")
         ]
-        for receipt in receipts:
-            found.append(
-                Input(digest, int(receipt["size_bytes"]), receipt["name"], partition.source)
-            )
+        found += [
+            Input(digest, int(receipt["size_bytes"]), receipt["name"], partition.source)
+            for receipt in receipts
+        ]
     return tuple(found)
 
 

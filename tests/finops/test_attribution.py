@@ -156,7 +156,6 @@ def test_a_cost_center_that_is_no_more_gets_nothing(company: Company) -> None:
     assert row["reason"] == "cost center old is not valid on 2026-10-03"
 
 
-@pytest.mark.xfail(strict=True, reason="a split still pays into a cost center that is no more")
 def test_a_split_passes_over_a_cost_center_that_is_no_more(company: Company) -> None:
     """
     cost_centers.new = { type = "team", name = "New" }
@@ -169,7 +168,25 @@ def test_a_split_passes_over_a_cost_center_that_is_no_more(company: Company) -> 
     split = "shared"
     """
     found = allocated(charges([Decimal(1)]), company.organization)
-    assert "old" not in found.get_column("cost_center").to_list()
+    assert found.get_column("cost_center").to_list() == ["new"]
+    assert found.get_column("billed_cost").to_list() == [1]
+
+
+def test_a_split_among_nobody_is_unallocated(company: Company) -> None:
+    """
+    cost_centers.old = { type = "team", name = "Old", valid_to = 2026-10-03 }
+    splits.shared = { method = "even", among = ["old"] }
+
+    [[rules]]
+    id = "all"
+    match = { BillingCurrency = true }
+    split = "shared"
+    """
+    found = allocated(charges([Decimal(1)]), company.organization)
+    assert found.get_column("cost_center").to_list() == [None]
+    assert found.get_column("reason").to_list() == [
+        "no cost center of split shared is valid on 2026-10-03"
+    ]
 
 
 def test_no_charges_no_allocations() -> None:

@@ -292,11 +292,6 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(pl.exceptions.ComputeError, OSError),
-    reason="a full disk while allocations or a segment are written is no FinopsError",
-)
 @pytest.mark.parametrize("step", ["attribute", "post"])
 def test_a_full_disk(step: str, posted: Company) -> None:
     posted.deliver(BILL.replace("2.00", "3.00"))

@@ -66,9 +66,6 @@ def test_a_corrected_bill_leaves_quarantine(warehouse: LocalWarehouse) -> None:
     assert list(warehouse.list("quarantine/")) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="charges.write fails on a batch of which every row is set aside"
-)
 @pytest.mark.parametrize("currency", ["usd", ""])
 def test_a_bill_of_nothing_but_bad_rows(warehouse: LocalWarehouse, currency: str) -> None:
     deliver(warehouse, csv(f"BilledCost,BillingCurrency,SkuId\n2,{currency},x"))

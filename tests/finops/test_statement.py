@@ -182,9 +182,9 @@ def test_the_main_currency_comes_first() -> None:
 
 def test_the_summary_is_a_line_per_currency() -> None:
     assert summary(statement()).splitlines() == [
-        "October 2026: USD 30,250.61 billed, 97.47 % of it allocated, 1 budget exceeded",
+        "October 2026: USD 30,250.61 billed, 97.46 % of it allocated, 1 budget exceeded",
         "October 2026: EUR 1,211.76 billed, 100.00 % of it allocated, no budget exceeded",
-        "October 2026: without a currency 4.00 billed, 0.00 % of it allocated, no budget exceeded",
+        "October 2026: without a currency 4.00, all of it in quarantine",
     ]
 
 

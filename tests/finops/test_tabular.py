@@ -58,7 +58,10 @@ REFUSED = {
     "junk": (b"\x00\x01\x02junk" * 50, "is neither Parquet nor CSV"),
     "latin-1": ("Größe,b\n1,2\n".encode("latin-1"), "is neither Parquet nor CSV in UTF-8"),
     "utf-16": (PLAIN.decode().encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
-    "cut in its last row": (b"a,b,c\n1,2,3\n4,5", "is no complete CSV file .*Expected 3 columns, got 2"),
+    "cut in its last row": (
+        b"a,b,c\n1,2,3\n4,5",
+        "is no complete CSV file .*Expected 3 columns, got 2",
+    ),
     "short row in the middle": (b"a,b,c\n1,2\n4,5,6\n", "is no complete CSV file"),
     "long row": (b"a,b,c\n1,2,3,4\n4,5,6\n", "is no complete CSV file"),
     "quote without an end": (b'a,b,c\n1,"2,3\n', "is no complete CSV file"),
