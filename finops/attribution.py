@@ -105,7 +105,8 @@ def allocated(
     """
     names = _texts(organization)
     numbers = [pl.col(column).alias(name) for name, column in _NUMBERS.items()]
-    charged, words = wording.apart(charges.select(*numbers, *names).collect(), names)
+    read = charges.select(*numbers, *names).collect(engine="in-memory")
+    charged, words = wording.apart(read, names)
     decider = rules.decider(organization, partition.provider, partition.source)
     decided = _on_the_day(decider.decide(words), organization, partition)
     parts = _parts(_named(decided, partition), organization, partition.day)
@@ -255,12 +256,14 @@ def _shared_out(charged: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     """
     places = parts.select(_BEFORE, "split", "share_num", "share_den", _PART).with_row_index(WORDING)
     numbers = charged.rename({WORDING: _BEFORE}).with_row_index(_CHARGE)
-    joined = numbers.join(places, on=_BEFORE, how="left", maintain_order="left_right")
-    is_split = pl.col("split").is_not_null()
-    shared = joined.filter(is_split).with_columns(
+    first = places.unique(_BEFORE, keep="first", maintain_order=True).select(WORDING, "split")
+    placed = numbers.hstack(first[numbers.get_column(_BEFORE)])
+    whole = placed.filter(pl.col("split").is_null())
+    split = placed.filter(pl.col("split").is_not_null()).drop(WORDING, "split")
+    shared = split.join(places, on=_BEFORE, maintain_order="left_right").with_columns(
         _part(measure).alias(measure) for measure in MEASURES
     )
-    return pl.concat([joined.filter(~is_split), shared]).select(*_NUMBERS, WORDING)
+    return pl.concat([rows.select(*_NUMBERS, WORDING) for rows in (whole, shared)])
 
 
 def _part(measure: str) -> pl.Expr:

@@ -126,7 +126,7 @@ def _written(
     with open_parquet(path) as writer:
         for start in range(0, rows, _SLICE_ROWS):
             slice_ = source.slice(start, _SLICE_ROWS).select(attribution.columns(organization))
-            part = slice_.collect(engine="streaming").lazy()
+            part = slice_.collect(engine="in-memory").lazy()
             numbers, words = attribution.allocated(part, organization, partition)
             allocations = wording.whole(numbers, words.select("currency", "share_num", "share_den"))
             sums = attribution.proven(part, allocations.lazy(), partition.path)

@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -44,12 +44,12 @@ class _Values:
     distinct: list[str | None]
     codes: pl.Series
 
-    def mask(self, holds: Callable[[str | None], bool]) -> pl.Series | None:
-        """Tell for every dimension set whether its value satisfies `holds`; `None` when none does.
+    def mask(self, condition: Condition) -> pl.Series | None:
+        """Tell for every dimension set whether its value meets `condition`; `None` if none does.
 
         Most rules match none of the few sets that are new in a later partition.
         """
-        held = [holds(value) for value in self.distinct]
+        held = _held(condition, self.distinct)
         return pl.Series(held, dtype=pl.Boolean).gather(self.codes) if any(held) else None
 
 
@@ -178,7 +178,7 @@ class _DimensionSets:
         """Tell for every set whether the rule matches it; `None` when it matches none."""
         matched: pl.Series | None = None
         for name, condition in rule.match.items():
-            mask = self.values(name).mask(_predicate(condition))
+            mask = self.values(name).mask(condition)
             if mask is None:
                 return None
             matched = mask if matched is None else matched & mask
@@ -258,25 +258,25 @@ def _text_of(value: object) -> str | None:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _predicate(condition: Condition) -> Callable[[str | None], bool]:
+def _held(condition: Condition, values: Sequence[str | None]) -> list[bool]:
+    """Tell which values meet a condition."""
     match condition:
         case bool():
-            return lambda value: (value is not None) is condition
+            return [(value is not None) is condition for value in values]
+        case str() if _GLOB.search(condition):
+            glob = re.compile("".join(_glob_parts(condition)), re.DOTALL)
+            return _matched(glob, values)
         case str():
-            return _matcher(condition)
+            return [value == condition for value in values]
         case Pattern():
-            pattern = re.compile(condition.regex)
-            return lambda value: value is not None and pattern.fullmatch(value) is not None
+            return _matched(re.compile(condition.regex), values)
         case tuple():
-            matchers = [_matcher(text) for text in condition]
-            return lambda value: any(matches(value) for matches in matchers)
+            return [any(each) for each in zip(*(_held(text, values) for text in condition))]
 
 
-def _matcher(text: str) -> Callable[[str | None], bool]:
-    if not _GLOB.search(text):
-        return lambda value: value == text
-    pattern = re.compile("".join(_glob_parts(text)), re.DOTALL)
-    return lambda value: value is not None and pattern.fullmatch(value) is not None
+def _matched(pattern: re.Pattern[str], values: Sequence[str | None]) -> list[bool]:
+    matches = pattern.fullmatch
+    return [value is not None and matches(value) is not None for value in values]
 
 
 def _glob_parts(text: str) -> Iterator[str]:
