@@ -271,7 +271,9 @@ def _held(condition: Condition, values: Sequence[str | None]) -> list[bool]:
         case Pattern():
             return _matched(re.compile(condition.regex), values)
         case tuple():
-            return [any(each) for each in zip(*(_held(text, values) for text in condition))]
+            return [
+                any(each) for each in zip(*(_held(text, values) for text in condition), strict=True)
+            ]
 
 
 def _matched(pattern: re.Pattern[str], values: Sequence[str | None]) -> list[bool]:
