@@ -13,7 +13,7 @@ import polars as pl
 
 from finops import money, rules, wording
 from finops.errors import FinopsError
-from finops.focus import TIME_DTYPE
+from finops.ledger import ENTRY_SCHEMA
 from finops.organization import Organization
 from finops.partition import Partition
 from finops.wording import WORDING
@@ -28,40 +28,11 @@ MEASURES: Mapping[str, str] = {
 }
 """What is shared out, and the FOCUS column it comes from."""
 
+_OF_ENTRIES_ONLY = {"v", "row", "kind", "subject", "corrects"}
 ALLOCATION_SCHEMA = pl.Schema(
-    {
-        "charge_id": pl.String(),
-        "src": pl.String(),
-        "src_row": pl.Int64(),
-        "provider": pl.String(),
-        "source": pl.String(),
-        "period": pl.String(),
-        "day": pl.Date(),
-        "charge_start": TIME_DTYPE,
-        "charge_end": TIME_DTYPE,
-        "service_provider": pl.String(),
-        "account": pl.String(),
-        "resource": pl.String(),
-        "service": pl.String(),
-        "sku": pl.String(),
-        "region": pl.String(),
-        "cost_center": pl.String(),
-        "step": pl.String(),
-        "rule": pl.String(),
-        "reason": pl.String(),
-        "share_num": pl.Int64(),
-        "share_den": pl.Int64(),
-        "billed_cost": money.DTYPE,
-        "effective_cost": money.DTYPE,
-        "contracted_cost": money.DTYPE,
-        "list_cost": money.DTYPE,
-        "currency": pl.String(),
-        "quantity": money.DTYPE,
-        "unit": pl.String(),
-        "gpu_model": pl.String(),
-        "gpu_hours": money.DTYPE,
-    }
+    {name: dtype for name, dtype in ENTRY_SCHEMA.items() if name not in _OF_ENTRIES_ONLY}
 )
+"""An allocation is a ledger entry before it is posted."""
 
 _NUMBERS: Mapping[str, str] = {
     "charge_id": "x_ChargeId",
@@ -260,8 +231,9 @@ def _shared_out(charged: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     placed = numbers.hstack(first[numbers.get_column(_BEFORE)])
     whole = placed.filter(pl.col("split").is_null())
     split = placed.filter(pl.col("split").is_not_null()).drop(WORDING, "split")
+    given = [name for name in MEASURES if split.get_column(name).null_count() < len(split)]
     shared = split.join(places, on=_BEFORE, maintain_order="left_right").with_columns(
-        _part(measure).alias(measure) for measure in MEASURES
+        _part(measure).alias(measure) for measure in given
     )
     return pl.concat([rows.select(*_NUMBERS, WORDING) for rows in (whole, shared)])
 

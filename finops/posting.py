@@ -143,6 +143,7 @@ def open_parquet(path: Path) -> pq.ParquetWriter:
         wording.worded(ALLOCATION_SCHEMA, _WORDED),
         compression="zstd",
         use_dictionary=[name for name in ALLOCATION_SCHEMA if name not in _DISTINCT],
+        column_encoding={"src_row": "DELTA_BINARY_PACKED"},
         write_statistics=["charge_start", "cost_center"],
         store_schema=False,  # it would have readers take text for categories
     )
