@@ -68,6 +68,7 @@ def test_every_command_runs_as_written(
 @pytest.mark.parametrize(("page", "body"), blocks("toml"))
 def test_every_toml_example_is_valid(page: str, body: str) -> None:
     table = tomllib.loads(body)
+    assert table, f"{page}: an example that says nothing"
     if "cost_centers" in table:
         organization.parse(body, table)
 
