@@ -7,12 +7,15 @@ writer was killed in the middle.
 import json
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from finops.warehouse import Warehouse
 
 _STAGING = "staging"
 _INTENTS = "intents"
+_BEGUN = "%Y%m%dT%H%M%SZ"
+_ABANDONED_AFTER = timedelta(days=1)
 
 
 def replace_all(
@@ -22,8 +25,10 @@ def replace_all(
 
     `owner` groups intents, such as a source's name. The files are taken away.
     """
+    now = datetime.now(UTC)
     finish(warehouse, owner)
-    intent = uuid.uuid4().hex
+    sweep(warehouse, now)
+    intent = f"{now:{_BEGUN}}-{uuid.uuid4().hex}"  # sorts by its time: `sweep` relies on it
     moves = {f"{_STAGING}/{intent}/{key}": key for key in sorted(files)}
     staged: list[str] = []
     try:
@@ -60,3 +65,24 @@ def finish(warehouse: Warehouse, owner: str = "") -> int:
             warehouse.delete(gone)
         warehouse.delete(key)
     return len(intents)
+
+
+def sweep(warehouse: Warehouse, now: datetime) -> int:
+    """Remove what runs that were killed before their decision staged; return how many objects.
+
+    Only what was begun more than a day before `now`: a younger one may be under way elsewhere.
+    """
+    decided = {_intent(key) for key in warehouse.list(f"{_INTENTS}/")}
+    begun_before = f"{now - _ABANDONED_AFTER:{_BEGUN}}"
+    abandoned = [
+        key
+        for key in warehouse.list(f"{_STAGING}/")
+        if key.split("/")[1] not in decided and key.split("/")[1] < begun_before
+    ]
+    for key in abandoned:
+        warehouse.delete(key)
+    return len(abandoned)
+
+
+def _intent(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json")

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,27 @@ def test_a_new_replacement_finishes_the_old_one_first(
     filled.replace("intents/acme/z.json", plan)
     replacement.replace_all(filled, "acme", files, gone=["t/gone"])
     assert table(filled) == {**NEW, "t/z": b"from the old one"}
+
+
+def test_what_a_killed_run_staged_is_swept_a_day_later(
+    filled: LocalWarehouse, files: dict[str, Path]
+) -> None:
+    with pytest.raises(Killed):
+        replacement.replace_all(KilledAt(filled, 5), "acme", files)
+    staged = list(filled.list("staging/"))
+    assert staged
+    now = datetime.now(UTC)
+    assert replacement.sweep(filled, now + timedelta(hours=23)) == 0
+    assert list(filled.list("staging/")) == staged
+    assert replacement.sweep(filled, now + timedelta(hours=25)) == len(staged)
+    assert list(filled.list("")) == sorted(OLD)
+
+
+def test_what_was_decided_is_never_swept(filled: LocalWarehouse) -> None:
+    intent = "20200101T000000Z-1"
+    filled.replace(f"staging/{intent}/t/a", b"new a")
+    plan = {"moves": {f"staging/{intent}/t/a": "t/a"}, "gone": []}
+    filled.replace(f"intents/acme/{intent}.json", json.dumps(plan).encode())
+    assert replacement.sweep(filled, datetime.now(UTC)) == 0
+    assert replacement.finish(filled) == 1
+    assert filled.read("t/a") == b"new a"
