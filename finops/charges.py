@@ -12,11 +12,21 @@ from pathlib import Path
 
 import polars as pl
 
-from finops import batches, checks, focus, money, normalize, replacement, wording
+from finops import (
+    batches,
+    checks,
+    focus,
+    money,
+    normalize,
+    reconciliation,
+    replacement,
+    wording,
+)
 from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
 from finops.partition import Partition
 from finops.partition_files import CHARGES, QUARANTINE, PartitionFiles, open_parquet
 from finops.raw import Delivery, RawObject
+from finops.reconciliation import Reconciled, Seen
 from finops.tabular import said
 from finops.warehouse import Warehouse
 
@@ -59,6 +69,7 @@ class Ingested:
     billed: Totals
     quarantined: Totals
     rounding: Totals
+    reconciled: tuple[Reconciled, ...]
     partitions: tuple[Partition, ...]
     issues: tuple[Issue, ...]
 
@@ -72,6 +83,7 @@ class _Tally:
     quarantined_rows: int = 0
     billed: Totals = field(default_factory=dict)
     rounding: Totals = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
     broken: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -122,6 +134,14 @@ def _take(
         progress(len(batch))
 
 
+def _see(tally: _Tally, raw: RawObject, rows: int, amounts: Totals) -> None:
+    """Count what a raw object holds, asked for or not: its provider's totals do so too."""
+    before = tally.seen.get(raw.sha256, Seen(0, {}))
+    billed_so_far = dict(before.billed)
+    _add(billed_so_far, amounts)
+    tally.seen[raw.sha256] = Seen(before.rows + rows, billed_so_far)
+
+
 def _batches(bill: Bill) -> Iterator[pl.DataFrame]:
     """Read a bill in normalized batches; a bill that breaks off raises `DataError`."""
     pl.Config.set_streaming_chunk_size(_CHUNK_ROWS)
@@ -144,26 +164,31 @@ def _take_batch(
     rows = batches.located(batch)
     is_inside = rows.select(batches.in_scope(delivery.scope)).to_series()
     inside = rows if is_inside.all() else rows.filter(is_inside)
-    tally.outside_rows += len(rows) - len(inside)
+    if len(inside) < len(rows):
+        outside = rows.filter(~is_inside)
+        tally.outside_rows += len(outside)
+        _see(tally, raw, len(outside), billed(outside))
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
-    numbers, words = _judged(*batches.apart(inside), raw.name, tally)
+    numbers, words = _judged(*batches.apart(inside), raw, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
 
 
 def _judged(
-    numbers: pl.DataFrame, words: pl.DataFrame, name: str, tally: _Tally
+    numbers: pl.DataFrame, words: pl.DataFrame, raw: RawObject, tally: _Tally
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Tidy the words and count what is there; rows to set aside get their reason."""
     words, untidy = batches.tidied(words)
     rows = wording.whole(numbers, words)
     broken = {**checks.counts(rows), **untidy}
     for check, count in broken.items():
-        tally.broken[name, check] = tally.broken.get((name, check), 0) + count
+        tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
+    amounts = billed(rows)
     tally.rows += len(rows)
-    _add(tally.billed, billed(rows))
+    _add(tally.billed, amounts)
+    _see(tally, raw, len(rows), amounts)
     if any(map(checks.quarantines, broken)):
         numbers = numbers.hstack(rows.select(checks.reasons().alias(checks.REASON)))
     return numbers, words
@@ -224,6 +249,7 @@ def _published(
                 open_parquet(files[key], focus.SCHEMA).close()
         gone = [key for key in stale if key.startswith(f"{QUARANTINE}/")]
         replacement.replace_all(warehouse, delivery.source, files, gone)
+    reconciled = tuple(reconciliation.reconcile(delivery.stated, tally.seen))
     touched = {Partition.from_key(key) for key in files}
     return Ingested(
         provider=delivery.provider,
@@ -234,8 +260,9 @@ def _published(
         billed=tally.billed,
         quarantined=quarantined,
         rounding={code: amount for code, amount in tally.rounding.items() if amount},
+        reconciled=reconciled,
         partitions=tuple(sorted(partition for partition in touched if partition is not None)),
-        issues=tuple(_issues(delivery, tally)),
+        issues=(*_issues(delivery, tally), *reconciliation.issues(reconciled, delivery.source)),
     )
 
 

@@ -1,6 +1,5 @@
 """`finops.toml`: where things are, which sources there are, whom to alert."""
 
-import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -140,11 +139,3 @@ def _with_settings(source: object) -> object:
     settings = {key: value for key, value in source.items() if key != "provider"}
     kept = {"provider": source["provider"]} if "provider" in source else {}
     return {**kept, "settings": settings}
-
-
-def secret(variable: str, needed_for: str) -> str:
-    """Read a credential from the environment; raises `ConfigError` naming the variable, never a value."""
-    value = os.environ.get(variable, "")
-    if not value:
-        raise ConfigError(f"{needed_for}: set the environment variable {variable}")
-    return value

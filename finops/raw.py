@@ -12,6 +12,7 @@ from pathlib import Path
 
 from finops.errors import DataError
 from finops.partition import Partition, Window
+from finops.reconciliation import Stated
 from finops.warehouse import Warehouse
 
 RAW = "raw"
@@ -62,6 +63,8 @@ class Delivery:
     source: str
     scope: Scope
     objects: tuple[RawObject, ...]
+    stated: tuple[Stated, ...] = ()
+    """Totals that the provider states of what it sent."""
     is_empty_for_sure: bool = False
     """The provider was asked twice: when there are no rows, then there really are none."""
 

@@ -7,14 +7,13 @@ from enum import StrEnum
 
 from prefect import flow
 
-from finops.charges import Ingested
 from finops.errors import ConfigError
 from finops.installation import Installation
 from finops.ledger import Appended
 from finops.partition import Window
 from flows.attribute import attribute_window
 from providers import intake
-from providers.intake import Taking
+from providers.intake import Taken, Taking
 from tasks import evidence
 from tasks.ingest import ingest_source
 from tasks.step import Failure, Outcomes
@@ -35,7 +34,7 @@ class Backfill:
 
     planned: tuple[Taking, ...]
     skipped: tuple[Taking, ...]
-    ingested: tuple[Ingested, ...]
+    ingested: tuple[Taken, ...]
     appended: tuple[Appended, ...]
     failures: tuple[Failure, ...]
 
@@ -69,6 +68,7 @@ def backfill_window(
     ingested = ingest_source.map(config, planned)
     appended = attribute_window(config, window, now)
     evidence.show_coverage(config)
+    evidence.show_reconciliation(ingested.results)
     failures = (*ingested.failures, *appended.failures)
     return Backfill(planned, tuple(skipped), ingested.results, appended.results, failures)
 

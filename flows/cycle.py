@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
-from finops.charges import Ingested
 from finops.errors import FinopsError
 from finops.installation import Installation
 from finops.ledger import Appended
@@ -14,6 +13,7 @@ from finops.partition import Window
 from flows.attribute import attribute_window, sweep
 from flows.ingest import ingest_sources
 from flows.publish import billed_periods, still_changing
+from providers.intake import Taken
 from reports.alerts import Sent
 from reports.publishing import Published
 from tasks import evidence
@@ -26,7 +26,7 @@ from tasks.step import Failure, Outcomes
 class Cycle:
     """What one run did, and what it could not do."""
 
-    ingested: tuple[Ingested, ...]
+    ingested: tuple[Taken, ...]
     appended: tuple[Appended, ...]
     published: tuple[Published, ...]
     sent: tuple[Sent, ...]
@@ -48,6 +48,7 @@ def run_cycle(
         return Cycle((), (), (), (), ingested.failures)
     appended = attribute_window(config, window or sweep(today), now)
     evidence.show_coverage(config)
+    evidence.show_reconciliation(ingested.results)
     periods = billed_periods(config, window or still_changing(today))
     published = publish_month.map(config, periods)
     for page in published.results:

@@ -5,18 +5,18 @@ from datetime import UTC, date, datetime
 
 from prefect import flow
 
-from finops.charges import Ingested
 from finops.installation import Installation
 from finops.partition import Window
 from providers import intake
-from providers.intake import Taking
+from providers.intake import Taken, Taking
+from tasks import evidence
 from tasks.ingest import ingest_source
 from tasks.step import Outcomes
 
 
 def ingest_sources(
     config: str, sources: Sequence[str] | None, window: Window | None, today: date
-) -> Outcomes[Ingested]:
+) -> Outcomes[Taken]:
     """Take in the sources (all when None) for `window`, or for what may still change."""
     settings = Installation.open(config).config
     takings = [
@@ -45,8 +45,10 @@ def ingest(
     """
     now = datetime.now(UTC)
     window = chosen_window(start, end, now.date())
-    for one in ingest_sources(config, sources, window, now.date()).or_raise():
-        print(f"{one.source}: {one.rows} rows, {one.quarantined_rows} in quarantine")  # noqa: T201 - Prefect logs it
+    outcomes = ingest_sources(config, sources, window, now.date())
+    evidence.show_reconciliation(outcomes.results)
+    for one in outcomes.or_raise():
+        print(one)  # noqa: T201 - Prefect logs it
 
 
 def chosen_window(start: date | None, end: date | None, today: date) -> Window | None:

@@ -25,7 +25,7 @@ from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import aws_cur
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
-from providers.base import Bill, Settings
+from providers.base import Bill, Probe, Settings
 
 _ATTEMPTS = 3
 _PERIOD_FOLDER = re.compile(r"billing_period=(\d{4}-\d{2})", re.IGNORECASE)
@@ -104,6 +104,36 @@ class Aws:
         self._base = base
         self._name = settings.export.rpartition("/")[2]
 
+    def probes(self) -> Mapping[str, Probe]:
+        """Look for the export, its newest manifest and the first file that the manifest names."""
+        return {
+            f"{self._settings.export} can be listed": lambda: self._period_folders(self._export()),
+            "its newest manifest can be read": self._newest_manifest,
+            "a file of it can be downloaded": self._download_one,
+        }
+
+    def _newest_manifest(self) -> _Manifest:
+        export = self._export()
+        folder = max(self._period_folders(export).items())[1]
+        try:
+            return self._manifest(export, self._manifest_place(folder))
+        except Gone:
+            raise Terminal(
+                f"{export.url}/{self._manifest_place(folder)}: there is no manifest; AWS writes it "
+                f"last, so wait for the delivery to end, or check the export's name"
+            ) from None
+
+    def _download_one(self) -> None:
+        export, manifest = self._export(), self._newest_manifest()
+        with tempfile.TemporaryDirectory(prefix="finops-aws-") as folder:
+            try:
+                export.download(manifest.files[0], Path(folder) / "download")
+            except Gone:
+                raise Transient(
+                    f"{export.url}/{manifest.files[0]}: is named by the manifest but gone; AWS is "
+                    f"rewriting the export, try again in a quarter of an hour"
+                ) from None
+
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep the manifest and the files of every month the window touches.
 
@@ -161,7 +191,7 @@ class Aws:
 
     def _period(self, export: _Export, folder: str, store: RawStore) -> list[RawObject]:
         """Keep one month whole: files of one run, and the manifest that names them."""
-        place = f"metadata/{folder}/{self._name}-Manifest.json"
+        place = self._manifest_place(folder)
         for _ in range(_ATTEMPTS):
             try:
                 before = self._manifest(export, place)
@@ -179,6 +209,9 @@ class Aws:
             f"{export.url}/{place}: AWS rewrote the export while it was read, {_ATTEMPTS} times; "
             f"nothing of this month was taken, try again in a quarter of an hour"
         )
+
+    def _manifest_place(self, folder: str) -> str:
+        return f"metadata/{folder}/{self._name}-Manifest.json"
 
     def _manifest(self, export: _Export, place: str) -> _Manifest:
         content, stored = export.read(place)

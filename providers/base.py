@@ -1,18 +1,19 @@
-"""What a provider is: two duties, and settings.
+"""What a provider is: two duties, probes, and settings.
 
-`fetch` talks to the network and keeps what it got, verbatim. `charges` turns kept bytes into
-FOCUS rows and needs no network, so a bill can be read again years later.
+`fetch` talks to the network and keeps what it got, verbatim. `charges` and `workloads` turn kept
+bytes into rows and need no network, so a bill can be read again years later.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from finops.charges import Bill
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore
+from finops.workloads import Told
 
 
 class Settings(BaseModel):
@@ -24,7 +25,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-__all__ = ["Bill", "Provider", "Settings"]
+__all__ = ["Bill", "ChargeProvider", "Probe", "Provider", "Settings", "Told", "WorkloadProvider"]
+
+Probe = Callable[[], object]
+"""Tries one thing that must work, such as a permission; raises a `FinopsError` when it does not."""
 
 
 class Provider(Protocol):
@@ -34,18 +38,36 @@ class Provider(Protocol):
     NEEDS: ClassVar[str]
     """What a user must have ready, in one sentence, for `finops providers`."""
     LOOKBACK_DAYS: ClassVar[int]
-    """How many days back the provider may still add or restate charges."""
+    """How many days back the provider may still add or restate what it told."""
     settings_model: ClassVar[type[Settings]]
 
     def __init__(self, source: str, settings: Settings, base: Path) -> None: ...
 
+    def probes(self) -> Mapping[str, Probe]:
+        """Name what must be in place, in the order in which to set it up, for `finops doctor`."""
+        ...
+
     def fetch(self, window: Window, store: RawStore) -> Delivery:
-        """Get everything billed for `window` and keep it; raises `Transient` or `Terminal`.
+        """Get everything told of `window` and keep it; raises `Transient` or `Terminal`.
 
         The delivery's scope says which partitions it speaks for. A half-fetched window raises.
         """
         ...
 
+
+@runtime_checkable
+class ChargeProvider(Provider, Protocol):
+    """A provider that bills."""
+
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept objects as FOCUS rows; raises `DataError` for what cannot be read."""
+        ...
+
+
+@runtime_checkable
+class WorkloadProvider(Provider, Protocol):
+    """A provider that knows who used what. Its deliveries speak for days."""
+
+    def workloads(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Told]:
+        """Read the kept objects as workloads; raises `DataError` for what cannot be read."""
         ...

@@ -6,19 +6,20 @@ together are the bill: a re-delivered month replaces its file, it does not stand
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
-from finops import tabular
+from finops import normalize, tabular
 from finops.errors import ProviderError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers.base import Bill, Settings
+from providers.base import Bill, Probe, Settings
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.zip", ".zip", ".parquet", ".parq", ".pq")
 
@@ -47,6 +48,19 @@ class Focus:
         self._path = settings.path
         self._base = base
 
+    def probes(self) -> Mapping[str, Probe]:
+        """Look for the files, and open each as a run would."""
+        if self._path.startswith("s3://"):
+            return {f"{self._path} can be listed": self._keys}
+        return {
+            f"{self._path} is there": self._found,
+            "every file of it is a FOCUS bill": self._demand_focus,
+        }
+
+    def _demand_focus(self) -> None:
+        for file, name in self._found():
+            normalize.canonical(tabular.scan(file, name), name)
+
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep every file; the bill speaks for the months and the days of `window`."""
         if self._path.startswith("s3://"):
@@ -62,21 +76,23 @@ class Focus:
             yield Bill(raw, tabular.scan(path(raw), raw.name))
 
     def _from_disk(self, store: RawStore) -> Iterator[RawObject]:
-        place = self._base / self._path
-        if place.is_file():
-            files = [place]
-        elif place.is_dir():
-            files = sorted(file for file in self._files(place) if _is_bill(file.name))
-        else:
-            raise Terminal(f"{self._source}: there is no file or folder {place}; correct `path`")
-        if not files:
-            raise Terminal(f"{self._source}: {place} holds no file that ends in {_endings()}")
-        for file in files:
-            name = file.name if file == place else file.relative_to(place).as_posix()
+        for file, name in self._found():
             try:
                 yield store.keep(file, name, {"endpoint": file.resolve().as_uri()})
             except OSError as error:
                 raise self._unreadable(file, error) from None
+
+    def _found(self) -> list[tuple[Path, str]]:
+        """List the files with what they are called; raises `Terminal` when there is none."""
+        place = self._base / self._path
+        if place.is_file():
+            return [(place, place.name)]
+        if not place.is_dir():
+            raise Terminal(f"{self._source}: there is no file or folder {place}; correct `path`")
+        files = sorted(file for file in self._files(place) if _is_bill(file.name))
+        if not files:
+            raise Terminal(f"{self._source}: {place} holds no file that ends in {_endings()}")
+        return [(file, file.relative_to(place).as_posix()) for file in files]
 
     def _files(self, folder: Path) -> Iterator[Path]:
         """Walk `folder`; a part of it that may not be read is a fault, not a smaller bill."""
@@ -92,21 +108,35 @@ class Focus:
         return Terminal(f"{self._source}: {path} cannot be read ({said}); grant read access")
 
     def _from_s3(self, store: RawStore) -> Iterator[RawObject]:
-        bucket, _, prefix = self._path.removeprefix("s3://").partition("/")
-        try:
-            client = boto3.Session().client("s3", config=Config(retries={"mode": "standard"}))
+        keys = self._keys()
+        with (
+            self._s3() as (client, bucket),
+            tempfile.TemporaryDirectory(prefix="finops-") as folder,
+        ):
+            for key in keys:
+                file = Path(folder) / "bill"
+                client.download_file(bucket, key, str(file))
+                yield store.keep(file, key, {"endpoint": f"s3://{bucket}/{key}"})
+
+    def _keys(self) -> list[str]:
+        """List the bills in S3; raises `Terminal` when there is none or it may not be read."""
+        with self._s3() as (client, bucket):
+            prefix = self._path.removeprefix(f"s3://{bucket}").lstrip("/")
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-            bills = sorted(key for key in keys if _is_bill(key) and _is_below(key, prefix))
-            with tempfile.TemporaryDirectory(prefix="finops-") as folder:
-                for key in bills:
-                    file = Path(folder) / "bill"
-                    client.download_file(bucket, key, str(file))
-                    yield store.keep(file, key, {"endpoint": f"s3://{bucket}/{key}"})
-        except (aws.ClientError, aws.BotoCoreError) as error:
-            raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
+        bills = sorted(key for key in keys if _is_bill(key) and _is_below(key, prefix))
         if not bills:
             raise Terminal(f"{self._source}: {self._path} holds no file that ends in {_endings()}")
+        return bills
+
+    @contextmanager
+    def _s3(self) -> Iterator[tuple[Any, str]]:
+        """Lend an S3 client and the bucket's name; faults of S3 become ours."""
+        try:
+            client = boto3.Session().client("s3", config=Config(retries={"mode": "standard"}))
+            yield client, self._path.removeprefix("s3://").partition("/")[0]
+        except (aws.ClientError, aws.BotoCoreError) as error:
+            raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
 
 
 def _refuse_copies(objects: Sequence[RawObject]) -> None:

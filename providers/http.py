@@ -4,14 +4,16 @@ A reply is kept as the bytes that came. A credential is only ever put into the r
 it appears in no message, name or receipt.
 """
 
+import base64
 import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -23,11 +25,11 @@ ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 120.0
 _FIRST_WAIT_SECONDS = 1.0
 _JITTER = 0.25
-_TIMEOUT_SECONDS = 30.0
 _EXCERPT_CHARACTERS = 200
 _EPOCH_FROM = 1_000_000_000
 _BUSY = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 403})
+_DEFAULT_HEADERS = {"Accept": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +91,70 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-class Api:
-    """A provider's HTTP API below one address, asked with one bearer key.
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What to put into the `Authorization` header, and what of it must never be shown."""
 
-    `advice` says what to do about a status, such as which permission a 403 lacks. Raises
-    `Terminal` for a key that cannot be sent.
+    authorization: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+ANONYMOUS = Credential()
+
+
+def bearer(key: str) -> Credential:
+    """Make the credential of an API that wants `Bearer key`; raises `Terminal` for no such key."""
+    return Credential(f"Bearer {_sendable(key)}", (key,))
+
+
+def basic(user: str, token: str) -> Credential:
+    """Make the credential of an API that wants HTTP Basic (RFC 7617)."""
+    pair = base64.b64encode(f"{_sendable(user)}:{_sendable(token)}".encode()).decode()
+    return Credential(f"Basic {pair}", (token, pair))
+
+
+def _sendable(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise Terminal(
+            "the key holds characters that no key has, such as a line break; copy it again"
+        )
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait for an answer, and how to wait between tries."""
+
+    timeout_seconds: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+PACE = Pace()
+
+
+class Api:
+    """A provider's HTTP API below one address, asked with one credential.
+
+    `advice` says what to do about a status, such as which permission a 403 lacks.
     """
 
     def __init__(
         self,
         base_url: str,
-        key: str,
+        credential: Credential,
         advice: Mapping[int, str],
         *,
-        timeout_seconds: float = _TIMEOUT_SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        pace: Pace | None = None,
     ) -> None:
-        if not (key.isascii() and key.isprintable()):
-            raise Terminal(
-                f"{base_url}: the key holds characters that no key has, such as a line break; "
-                f"copy it again"
-            )
-        self._key = key
+        self._secrets = credential.secrets
         self._advice = advice
-        self._sleep = sleep
-        self._jitter = jitter
+        self._pace = pace or PACE
         self._client = httpx.Client(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
-            timeout=timeout_seconds,
+            headers={**_DEFAULT_HEADERS, **headers, **_authorized(credential)},
+            timeout=self._pace.timeout_seconds,
         )
 
     def __enter__(self) -> Self:
@@ -151,11 +187,11 @@ class Api:
             else:
                 if reply.status == httpx.codes.OK or reply.status in tolerate:
                     return reply
-                if not _may_pass(reply.status):
+                if not _may_pass(reply):
                     raise Terminal(self._refusal(reply))
                 fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
             if attempt < ATTEMPTS:
-                self._sleep(self._pause(attempt, asked_to_wait))
+                self._pace.sleep(self._pause(attempt, asked_to_wait))
         raise fault
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Reply:
@@ -165,7 +201,7 @@ class Api:
 
     def _pause(self, attempt: int, asked_to_wait: float) -> float:
         own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
-        spread = 1 + _JITTER * self._jitter()
+        spread = 1 + _JITTER * self._pace.jitter()
         return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
 
     def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
@@ -198,25 +234,27 @@ class Api:
         return f" ({text[:_EXCERPT_CHARACTERS]})" if text and not text.startswith("<") else ""
 
     def _redacted(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, "[key]")
+        return text
+
+
+def _authorized(credential: Credential) -> dict[str, str]:
+    return {} if credential.authorization is None else {"Authorization": credential.authorization}
 
 
 def wait_seconds(reply: Reply) -> float:
     """Tell how long a busy server asks to be left alone: the longest of what its headers say.
 
-    Headers ending in `retry-after` hold seconds or an HTTP date; on a 429 the headers about a
-    rate limit's reset count too, in seconds or as Unix time. Dates are measured from the reply's
+    Headers ending in `retry-after` hold seconds or an HTTP date; when a rate limit is reached the
+    headers about its reset count too, in seconds or as Unix time. Dates are measured from the reply's
     own `Date`, never from our clock.
     """
     told = [
         _delay(value, reply.sent_at)
         for name, value in reply.headers.items()
         if name.endswith("retry-after")
-        or (
-            reply.status == httpx.codes.TOO_MANY_REQUESTS
-            and "ratelimit" in name.replace("-", "")
-            and "reset" in name
-        )
+        or (_is_limited(reply) and "ratelimit" in name.replace("-", "") and "reset" in name)
     ]
     return max(told, default=0.0)
 
@@ -239,5 +277,13 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
-def _may_pass(status: int) -> bool:
-    return status in _BUSY or status >= httpx.codes.INTERNAL_SERVER_ERROR
+def _may_pass(reply: Reply) -> bool:
+    is_fault = reply.status in _BUSY or reply.status >= httpx.codes.INTERNAL_SERVER_ERROR
+    return is_fault or _is_limited(reply)
+
+
+def _is_limited(reply: Reply) -> bool:
+    """Tell a reached rate limit: a 429, or a 403 that says when to come back (as GitHub's does)."""
+    if reply.status == httpx.codes.FORBIDDEN:
+        return "retry-after" in reply.headers or reply.headers.get("x-ratelimit-remaining") == "0"
+    return reply.status == httpx.codes.TOO_MANY_REQUESTS

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from finops import charges, money, progress, replacement
+from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
 from finops.config import Config
-from finops.errors import ConfigError
+from finops.errors import ConfigError, Issue
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse import Warehouse
+from finops.workloads import Listed
 from providers import registry
+from providers.base import ChargeProvider, WorkloadProvider
 
 RECEIPTS = "ingests"
 
@@ -23,6 +25,32 @@ class Taking:
 
     source: str
     window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one source told: charges, workloads, or both."""
+
+    source: str
+    provider: str
+    charges: Ingested | None
+    workloads: Listed | None
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        return tuple(
+            issue for told in (self.charges, self.workloads) if told for issue in told.issues
+        )
+
+    def __str__(self) -> str:
+        told = []
+        if self.charges:
+            told.append(
+                f"{self.charges.rows} charges, {self.charges.quarantined_rows} in quarantine"
+            )
+        if self.workloads:
+            told.append(f"{self.workloads.rows} workloads")
+        return f"{self.source}: {'; '.join(told)}"
 
 
 def chosen(config: Config, sources: Sequence[str] | None) -> list[str]:
@@ -44,31 +72,37 @@ def lookback(config: Config, source: str, today: date) -> Window:
     return Window(today - timedelta(days=made.LOOKBACK_DAYS), today + timedelta(days=1))
 
 
-def take(config: Config, warehouse: Warehouse, taking: Taking) -> Ingested:
-    """Bring the charges of one source and window into the warehouse.
+def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
+    """Bring what one source tells of a window into the warehouse.
 
-    Raises `ProviderError` when they cannot be got and `DataError` when they cannot be taken; the
+    Raises `ProviderError` when it cannot be got and `DataError` when it cannot be taken; the
     warehouse is as before then.
     """
     name = taking.source
     provider = registry.connect(name, config.source(name), config.base)
     store = RawStore(warehouse)
+    billed, listed = None, None
     try:
         delivery = provider.fetch(taking.window, store)
-        ingested = charges.write(
-            provider.charges(delivery, store.path),
-            delivery,
-            warehouse,
-            lambda rows: progress.advance(name, rows),
-        )
+        if isinstance(provider, ChargeProvider):
+            billed = charges.write(
+                provider.charges(delivery, store.path),
+                delivery,
+                warehouse,
+                lambda rows: progress.advance(name, rows),
+            )
+        if isinstance(provider, WorkloadProvider):
+            listed = workloads.write(provider.workloads(delivery, store.path), delivery, warehouse)
+            progress.advance(name, listed.rows)
     except BaseException:
         # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
         # finishes it, and the raw objects are what proves them.
-        if not replacement.is_decided(warehouse, name):
+        if billed is None and not replacement.is_decided(warehouse, name):
             store.withdraw()
         raise
-    warehouse.replace(_receipt_key(config, taking), _receipt(ingested))
-    return ingested
+    taken = Taken(name, provider.NAME, billed, listed)
+    warehouse.replace(_receipt_key(config, taking), _receipt(taken))
+    return taken
 
 
 def is_taken(config: Config, warehouse: Warehouse, taking: Taking) -> bool:
@@ -82,18 +116,35 @@ def _receipt_key(config: Config, taking: Taking) -> str:
     return f"{RECEIPTS}/provider={provider}/source={taking.source}/{days}.json"
 
 
-def _receipt(ingested: Ingested) -> bytes:
+def _receipt(taken: Taken) -> bytes:
     """Write what came and what was wrong with it: also an empty window is a finding."""
     facts = {
+        **(_charge_facts(taken.charges) if taken.charges else {}),
+        **({"workload_rows": taken.workloads.rows} if taken.workloads else {}),
+        "issues": [
+            {"where": issue.where, "severity": issue.severity, "message": issue.message}
+            for issue in taken.issues
+        ],
+    }
+    return json.dumps(facts, indent=1, sort_keys=True).encode()
+
+
+def _charge_facts(ingested: Ingested) -> dict[str, object]:
+    return {
         "rows": ingested.rows,
         "quarantined_rows": ingested.quarantined_rows,
         "outside_rows": ingested.outside_rows,
         "billed": {code: money.text(amount) for code, amount in ingested.billed.items()},
         "quarantined": {code: money.text(sum_) for code, sum_ in ingested.quarantined.items()},
-        "partitions": [partition.path for partition in ingested.partitions],
-        "issues": [
-            {"where": issue.where, "severity": issue.severity, "message": issue.message}
-            for issue in ingested.issues
+        "reconciled": [
+            {
+                "what": each.what,
+                "unit": each.unit,
+                "stated": money.text(each.stated),
+                "found": money.text(each.found),
+                "agrees": each.agrees,
+            }
+            for each in ingested.reconciled
         ],
+        "partitions": [partition.path for partition in ingested.partitions],
     }
-    return json.dumps(facts, indent=1, sort_keys=True).encode()

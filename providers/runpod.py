@@ -6,25 +6,24 @@ are joined to the list of pods, which has GPU, data centre, name and environment
 terminated is no longer in the list: its charge stays, its GPU facts are null.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
-import httpx
-import polars as pl
 from pydantic import field_validator
 
-from finops import gpus, money
-from finops.errors import DataError, Terminal, Transient
+from finops import credentials, gpus
+from finops.errors import DataError, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import runpod_replies
-from providers.base import Bill, Settings
-from providers.http import Api, Reply, parse_json
+from providers import rows, runpod_replies
+from providers.base import Bill, Probe, Settings
+from providers.http import Api, Reply, bearer, parse_json
+from providers.recorded import Recorded, Replies
 from providers.runpod_replies import PRODUCTS, UNKNOWN_POD, Pod, Product, Usage
 
 _SCOPES = (
@@ -51,17 +50,6 @@ _EVERY_ROW = {
     "HostProviderName": "RunPod",
     "InvoiceIssuerName": "RunPod",
     "x_CostSource": "billed",
-}
-_TIME = pl.Datetime("us", "UTC")
-_NOT_TEXT = {
-    "BillingPeriodStart": _TIME,
-    "BillingPeriodEnd": _TIME,
-    "ChargePeriodStart": _TIME,
-    "ChargePeriodEnd": _TIME,
-    "x_Provisional": pl.Boolean(),
-    "x_GpuCount": pl.Int64(),
-    "x_GpuMemoryGiB": pl.Int64(),
-    GIVEN_ROW: pl.Int64(),
 }
 
 
@@ -90,17 +78,6 @@ class RunPodSettings(Settings):
         return value.rstrip("/")
 
 
-class _Api(Protocol):
-    """What replies come from: the network, or a folder of saved ones."""
-
-    def get(
-        self,
-        path: str,
-        parameters: Mapping[str, str] | None = None,
-        tolerate: frozenset[int] = frozenset(),
-    ) -> Reply: ...
-
-
 class RunPod:
     """The charges of one RunPod account."""
 
@@ -115,6 +92,26 @@ class RunPod:
         self._settings = settings
         self._recorded = base / settings.recorded if settings.recorded else None
 
+    def probes(self) -> Mapping[str, Probe]:
+        """Ask for the pods and for the charges of the last hour, as a run would."""
+        if self._recorded is not None:
+            folder = Recorded(self._recorded)
+            return {"the recorded list of pods": lambda: _pod_list(folder, folder, ())}
+        return {
+            "the API key may list pods": lambda: self._probe(_any_pods),
+            "the API key may read billing": lambda: self._probe(self._any_billing),
+        }
+
+    def _probe(self, ask: Callable[[Api, Api], object]) -> None:
+        with self._apis() as (api, older):
+            ask(api, older)
+
+    def _any_billing(self, api: Replies, older: Replies) -> None:
+        today = datetime.now(UTC).date()
+        yesterday = Window(today - timedelta(days=1), today)
+        for name in self._settings.products:
+            _asked(PRODUCTS[name], yesterday, api, older)
+
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Ask for the window's hours and the pods; an empty window is asked for twice.
 
@@ -122,12 +119,8 @@ class RunPod:
         the key is missing or may not read billing, `DataError` for replies of unknown shape.
         """
         if self._recorded is not None:
-            return self._fetch(window, store, _Folder(self._recorded), _Folder(self._recorded))
-        key = self._key()
-        with (
-            Api(self._settings.api_url, key, _ADVICE) as api,
-            Api(self._settings.v1_url, key, _ADVICE) as older,
-        ):
+            return self._fetch(window, store, Recorded(self._recorded), Recorded(self._recorded))
+        with self._apis() as (api, older):
             return self._fetch(window, store, api, older)
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
@@ -142,24 +135,27 @@ class RunPod:
         for kept in _of_kind(delivery, _BILLING):
             product = PRODUCTS[kept.receipt["product"]]
             usages = runpod_replies.usages(_read(kept, path), kept.name, product)
-            rows = [
+            billed = [
                 self._row(place, usage, product, pods, _fetched_at(kept))
                 for place, usage in enumerate(usages)
                 if delivery.scope.days is None or _within(usage, delivery.scope.days)
             ]
-            if rows:
-                yield Bill(kept, _frame(rows))
+            if billed:
+                yield Bill(kept, rows.frame(billed))
 
-    def _key(self) -> str:
-        key = os.environ.get(self._settings.api_key_env, "").strip()
-        if not key:
-            raise Terminal(
-                f"sources.{self._source}: the environment variable {self._settings.api_key_env} "
-                f"holds no RunPod API key; set it, {_SCOPES}"
-            )
-        return key
+    @contextmanager
+    def _apis(self) -> Iterator[tuple[Api, Api]]:
+        """Open both generations of the API with the key."""
+        key = bearer(
+            credentials.read(self._settings.api_key_env, f"sources.{self._source}", _SCOPES)
+        )
+        with (
+            Api(self._settings.api_url, key, _ADVICE) as api,
+            Api(self._settings.v1_url, key, _ADVICE) as older,
+        ):
+            yield api, older
 
-    def _fetch(self, window: Window, store: RawStore, api: _Api, older: _Api) -> Delivery:
+    def _fetch(self, window: Window, store: RawStore, api: Replies, older: Replies) -> Delivery:
         replies = {name: _billing(name, window, api, older) for name in self._settings.products}
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
@@ -179,15 +175,13 @@ class RunPod:
     ) -> dict[str, object]:
         account = self._settings.billing_account or self._source
         pod = pods.get(usage.resource_id, UNKNOWN_POD)
-        month = usage.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return {
             **_EVERY_ROW,
             **_costs(usage),
             **_quantities(usage, pod),
+            **rows.billing_month(usage.start),
             "BillingAccountId": account,
             "BillingAccountName": account,
-            "BillingPeriodStart": month,
-            "BillingPeriodEnd": (month + timedelta(days=32)).replace(day=1),
             "ChargePeriodStart": usage.start,
             "ChargePeriodEnd": usage.end,
             "ChargeDescription": f"{product.resource_type} {pod.name or usage.resource_id}",
@@ -205,31 +199,7 @@ class RunPod:
         }
 
 
-class _Folder:
-    """Saved replies: `/v2/pods` is the file `v2/pods.json`; a missing file answers 404."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def get(
-        self,
-        path: str,
-        parameters: Mapping[str, str] | None = None,
-        tolerate: frozenset[int] = frozenset(),
-    ) -> Reply:
-        file = self._root / f"{path.strip('/')}.json"
-        try:
-            return Reply(path, dict(parameters or {}), httpx.codes.OK, {}, file.read_bytes())
-        except OSError:
-            if httpx.codes.NOT_FOUND in tolerate:
-                return Reply(path, dict(parameters or {}), httpx.codes.NOT_FOUND, {}, b"")
-            raise Terminal(
-                f"{file}: cannot be read; save RunPod's reply to {path} there, or remove "
-                f"'recorded' from the settings to ask RunPod"
-            ) from None
-
-
-def _billing(name: str, window: Window, api: _Api, older: _Api) -> Reply:
+def _billing(name: str, window: Window, api: Replies, older: Replies) -> Reply:
     """Ask for a product's hours, twice when there are none.
 
     A service that has just lost its rows looks like one without charges.
@@ -242,7 +212,7 @@ def _billing(name: str, window: Window, api: _Api, older: _Api) -> Reply:
     return _asked(product, window, api, older)
 
 
-def _asked(product: Product, window: Window, api: _Api, older: _Api) -> Reply:
+def _asked(product: Product, window: Window, api: Replies, older: Replies) -> Reply:
     """Ask v2, or v1 where the key or the account has no v2."""
     parameters = {
         "bucketSize": "hour",
@@ -256,7 +226,13 @@ def _asked(product: Product, window: Window, api: _Api, older: _Api) -> Reply:
     return reply
 
 
-def _pod_list(api: _Api, older: _Api, billing: Iterable[Reply]) -> Reply:
+def _any_pods(api: Replies, older: Replies) -> None:
+    """List the pods of whichever generation the key is good for."""
+    if api.get("/v2/pods", tolerate=_UNAVAILABLE).status in _UNAVAILABLE:
+        older.get("/v1/pods", {"includeMachine": "true"})
+
+
+def _pod_list(api: Replies, older: Replies, billing: Iterable[Reply]) -> Reply:
     """List the pods from the generation that billed them: a key may be good for one only."""
     if any(reply.endpoint.startswith("/v1/") for reply in billing):
         return older.get("/v1/pods", {"includeMachine": "true"})
@@ -308,19 +284,13 @@ def _fetched_at(kept: RawObject) -> datetime | None:
     return datetime.fromisoformat(told) if told else None
 
 
-def _frame(rows: Sequence[Mapping[str, object]]) -> pl.LazyFrame:
-    types = {name: _NOT_TEXT.get(name, pl.String()) for name in rows[0]}
-    return pl.LazyFrame(rows, schema=types)
-
-
-def _costs(usage: Usage) -> dict[str, str | None]:
+def _costs(usage: Usage) -> dict[str, object]:
     """Give all four costs: pods have no commitments, and the list price is what was billed."""
-    cost = money.text(usage.amount)
     return {
-        **dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), cost),
-        "x_GpuCost": _text(usage.gpu_amount),
-        "x_CpuCost": _text(usage.cpu_amount),
-        "x_DiskCost": _text(usage.disk_amount),
+        **rows.all_costs(usage.amount),
+        "x_GpuCost": usage.gpu_amount,
+        "x_CpuCost": usage.cpu_amount,
+        "x_DiskCost": usage.disk_amount,
     }
 
 
@@ -329,17 +299,13 @@ def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
     hours, count = runpod_replies.billed_hours(usage, pod), pod.gpu_count
     unit = None if hours is None else "Hours"
     return {
-        "PricingQuantity": _text(hours),
+        "PricingQuantity": hours,
         "PricingUnit": unit,
-        "ConsumedQuantity": _text(hours),
+        "ConsumedQuantity": hours,
         "ConsumedUnit": unit,
         "x_GpuModel": known.model if known else None,
         "x_GpuCount": count,
-        "x_GpuHours": _text(hours * count) if hours is not None and count else None,
+        "x_GpuHours": hours * count if hours is not None and count else None,
         "x_GpuMemoryGiB": known.memory_gib if known else None,
-        "x_GpuFraction": "1" if count else None,
+        "x_GpuFraction": Decimal(1) if count else None,
     }
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else money.text(value)

@@ -15,7 +15,7 @@ from typing import Self
 
 import css_inline
 
-from finops import config
+from finops import credentials
 from finops.alerting import Alert
 from finops.config import AlertsConfig, EmailConfig
 from finops.errors import ConfigError, ExportError, Issue, Severity
@@ -58,8 +58,8 @@ class Email:
                 f'{where}.security: "none" would send the password readable for everyone on the '
                 f'way; write "starttls" or "tls"'
             )
-        user = config.secret(settings.username_env, where)
-        return cls(settings, (user, config.secret(settings.password_env, where)))
+        user = credentials.read(settings.username_env, where)
+        return cls(settings, (user, credentials.read(settings.password_env, where)))
 
     def send(
         self, alerts: Sequence[Alert], summary: str, report_link: str | None

@@ -17,7 +17,7 @@ from slack_sdk.http_retry.builtin_handlers import (
 )
 from slack_sdk.webhook import WebhookClient
 
-from finops import config
+from finops import credentials
 from finops.alerting import Alert
 from finops.config import AlertsConfig, SlackConfig
 from finops.errors import ConfigError, ExportError, Issue
@@ -76,7 +76,7 @@ class Slack:
     def connect(cls, alerts: AlertsConfig) -> Self:
         """Read the webhook's URL from the environment variable that `[alerts.slack]` names."""
         variable = (alerts.slack or SlackConfig()).webhook_env
-        url = config.secret(variable, "finops.toml: alerts.slack")
+        url = credentials.read(variable, "finops.toml: alerts.slack")
         if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
             raise ConfigError(
                 f"finops.toml: alerts.slack: the environment variable {variable} holds no https:// "

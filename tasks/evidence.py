@@ -1,10 +1,13 @@
 """Artifacts: what a person would look at in Prefect's UI. Outside a flow run they are not made."""
 
+from collections.abc import Sequence
+
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
 from finops import coverage, money, quarantine
 from finops.installation import Installation
+from providers.intake import Taken
 from reports.alerts import Sent
 from reports.publishing import Published
 
@@ -29,6 +32,27 @@ def show_coverage(config: str) -> None:
         for each in covered
     ]
     create_table_artifact(key="coverage", table=rows, description="Coverage, all periods")
+
+
+def show_reconciliation(taken: Sequence[Taken]) -> None:
+    """Show what providers state beside what was read."""
+    if FlowRunContext.get() is None:
+        return
+    rows = [
+        {
+            "source": one.source,
+            "stated by": each.what,
+            "unit": each.unit,
+            "stated": money.text(each.stated),
+            "read": money.text(each.found),
+            "agrees": "yes" if each.agrees else "NO",
+        }
+        for one in taken
+        if one.charges
+        for each in one.charges.reconciled
+    ]
+    if rows:
+        create_table_artifact(key="reconciliation", table=rows, description="Provider totals")
 
 
 def show_report(published: Published) -> None:

@@ -25,6 +25,7 @@ from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse.local import LocalWarehouse
 from providers import registry
+from providers.base import ChargeProvider
 
 DEMO = Path(__file__).parent.parent / "data" / "demo"
 PERIOD = "2026-10"
@@ -77,6 +78,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
 def ingest(settings: Config, warehouse: LocalWarehouse, source: str) -> Ingested:
     provider = registry.connect(source, settings.source(source), settings.base)
     store = RawStore(warehouse)
+    assert isinstance(provider, ChargeProvider)
     delivery = provider.fetch(MONTH, store)
     return charges.write(provider.charges(delivery, store.path), delivery, warehouse)
 

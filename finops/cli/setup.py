@@ -2,11 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from finops import shipped
 from finops.cli import terminal
@@ -16,6 +18,9 @@ from finops.errors import ConfigError, FinopsError
 from finops.identity import slug
 from finops.installation import Installation
 from finops.ledger import SigningKey
+from providers.base import Provider
+
+Check = Callable[[], object]
 
 
 @app.command()
@@ -45,22 +50,28 @@ def init(
 
 
 @app.command()
-def doctor(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
-    """Check the installation: configuration, warehouse, ledger key and sources."""
+def doctor(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROVIDER|SOURCE]...", help="Ask these providers too, over the network."
+        ),
+    ] = None,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Check the installation, and that sources can be read: what is missing, and how to grant it."""
     installation = Installation.open(config)
-    checks: dict[str, Callable[[], None]] = {
+    checks: dict[str, Check] = {
         "organization and ledger key": installation.demand_complete,
         "warehouse": lambda: _writes(installation),
         "sources": lambda: _connects(installation),
     }
-    found = {name: _problem(check) for name, check in checks.items()}
-    if json:
-        terminal.as_json([{"check": name, "problem": said} for name, said in found.items()])
-    else:
-        for name, said in found.items():
-            mark = "[green]ok[/]" if said is None else "[red]wrong[/]"
-            terminal.output.print(f"{mark:14} {name}{'' if said is None else ': ' + said}")
-    if any(found.values()):
+    found = [Found(name, *_tried(check)) for name, check in checks.items()]
+    for source, provider in _probed(installation, names or []):
+        found += _examined(source, provider)
+    _show_found(found, json=json)
+    if any(one.problem for one in found):
         raise typer.Exit(1)
 
 
@@ -86,12 +97,57 @@ def providers(config: ConfigOption = CONFIG, json: JsonOption = False) -> None: 
     terminal.table("Providers", ["provider", "needs", "sources"], rows)
 
 
-def _problem(check: Callable[[], None]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one check; one that was not tried has neither passed nor failed."""
+
+    check: str
+    passed: bool
+    problem: str | None
+
+
+def _tried(check: Check) -> tuple[bool, str | None]:
     try:
         check()
     except FinopsError as error:
-        return str(error)
-    return None
+        return False, str(error)
+    return True, None
+
+
+def _probed(installation: Installation, names: Sequence[str]) -> Iterator[tuple[str, Provider]]:
+    """Open the sources that are called, or are of a provider called, one of `names`."""
+    from providers import registry
+
+    configured = installation.config.sources
+    known = {*configured, *(source.provider for source in configured.values())}
+    for name in names:
+        if name not in known:
+            hint = "add a [sources.NAME] table" if name in registry.names() else "correct the name"
+            raise ConfigError(f"finops.toml: no source is called {name!r} or uses it; {hint}")
+    for source, settings in configured.items():
+        if {source, settings.provider} & set(names):
+            yield source, registry.connect(source, settings, installation.config.base)
+
+
+def _examined(source: str, provider: Provider) -> Iterator[Found]:
+    """Try a source's probes in turn; after the first that fails the others would mislead."""
+    failed = False
+    for name, probe in provider.probes().items():
+        passed, problem = (False, None) if failed else _tried(probe)
+        failed = failed or not passed
+        yield Found(f"{source}: {name}", passed, problem)
+
+
+def _show_found(found: Sequence[Found], *, json: bool) -> None:
+    if json:
+        terminal.as_json(
+            [{"check": one.check, "passed": one.passed, "problem": one.problem} for one in found]
+        )
+        return
+    for one in found:
+        mark = "[green]ok[/]" if one.passed else "[red]wrong[/]" if one.problem else "[dim]-[/]"
+        said = f": {one.problem}" if one.problem else "" if one.passed else " was not tried"
+        terminal.output.print(f"{mark:14} {escape(one.check + said)}")
 
 
 def _writes(installation: Installation) -> None:

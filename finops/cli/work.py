@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from finops.charges import Ingested
 from finops.cli import demonstration, serving, terminal
 from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToOption, app, window
 from finops.installation import Installation
 from finops.ledger import Appended
+from providers.intake import Taken
 
 SourcesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All when left out.")
@@ -33,7 +33,7 @@ def ingest(
 
     with terminal.watched():
         outcomes = ingest_sources(config, sources, window(start, end), datetime.now(UTC).date())
-    _show_ingested(outcomes.results, json=json)
+    _show_taken(outcomes.results, json=json)
     _fail(outcomes.failures)
 
 
@@ -70,14 +70,14 @@ def run(
     if json:
         terminal.as_json(
             {
-                "ingested": [_ingested(one) for one in done.ingested],
+                "ingested": [_taken(one) for one in done.ingested],
                 "batches": [one.index for one in done.appended],
                 "reports": [str(one.path) for one in done.published],
                 "failures": [str(failure) for failure in done.failures],
             }
         )
     else:
-        _show_ingested(done.ingested, json=False)
+        _show_taken(done.ingested, json=False)
         if done.ingested:
             _show_appended(done.appended, json=False)
         for page in done.published:
@@ -108,39 +108,46 @@ def serve(
     serving.serve(installation.config, Path(config).resolve(), port)
 
 
-def _ingested(one: Ingested) -> dict[str, object]:
-    return {
-        "source": one.source,
-        "rows": one.rows,
-        "quarantined_rows": one.quarantined_rows,
-        "outside_rows": one.outside_rows,
-        "billed": one.billed,
-        "quarantined": one.quarantined,
-        "rounding": one.rounding,
-        "issues": [str(issue) for issue in one.issues],
-    }
+def _taken(one: Taken) -> dict[str, object]:
+    charged = one.charges
+    facts: dict[str, object] = {"source": one.source, "provider": one.provider}
+    if charged:
+        facts |= {
+            "rows": charged.rows,
+            "quarantined_rows": charged.quarantined_rows,
+            "outside_rows": charged.outside_rows,
+            "billed": charged.billed,
+            "quarantined": charged.quarantined,
+            "rounding": charged.rounding,
+        }
+    if one.workloads:
+        facts["workload_rows"] = one.workloads.rows
+    return {**facts, "issues": [str(issue) for issue in one.issues]}
 
 
-def _show_ingested(done: Iterable[Ingested], *, json: bool) -> None:
+def _show_taken(done: Iterable[Taken], *, json: bool) -> None:
     results = list(done)
     if json:
-        terminal.as_json([_ingested(one) for one in results])
+        terminal.as_json([_taken(one) for one in results])
         return
-    rows = [
-        (
-            one.source,
-            one.provider,
-            f"{one.rows:,}",
-            f"{one.quarantined_rows:,}",
-            ", ".join(f"{terminal.amount(value)} {code}" for code, value in one.billed.items()),
-        )
-        for one in results
-    ]
-    if rows:
-        columns = ["source", "provider", ">rows", ">quarantined", ">billed"]
-        terminal.table("Ingested", columns, rows)
+    if results:
+        columns = ["source", "provider", ">charges", ">quarantined", ">workloads", ">billed"]
+        terminal.table("Ingested", columns, [_row(one) for one in results])
     for one in results:
         terminal.issues(one.issues)
+
+
+def _row(one: Taken) -> tuple[str, ...]:
+    charged, listed = one.charges, one.workloads
+    billed = charged.billed if charged else {}
+    return (
+        one.source,
+        one.provider,
+        f"{charged.rows:,}" if charged else "",
+        f"{charged.quarantined_rows:,}" if charged else "",
+        f"{listed.rows:,}" if listed else "",
+        ", ".join(f"{terminal.amount(value)} {code}" for code, value in billed.items()),
+    )
 
 
 def _show_appended(done: Iterable[Appended], *, json: bool) -> None:

@@ -132,14 +132,3 @@ def test_what_a_provider_alone_knows_is_kept_exactly(path: Path) -> None:
 def test_an_unknown_source(path: Path, sources: str, known: str) -> None:
     with pytest.raises(ConfigError, match=rf"there is no source 'b'; the sources are: {known}$"):
         read(path, f"{MINIMAL}\n{sources}").source("b")
-
-
-@pytest.mark.parametrize("value", ["", None])
-def test_a_missing_secret_names_the_variable(
-    value: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("A_KEY", raising=False)
-    if value is not None:
-        monkeypatch.setenv("A_KEY", value)
-    with pytest.raises(ConfigError, match="runpod: set the environment variable A_KEY"):
-        config.secret("A_KEY", "runpod")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from finops.errors import Terminal, Transient
-from providers.http import ATTEMPTS, LONGEST_WAIT_SECONDS, Api, Reply, wait_seconds
+from providers.http import ATTEMPTS, LONGEST_WAIT_SECONDS, Api, Pace, Reply, bearer, wait_seconds
 from tests.stubs.faults import Fault, standard_faults
 from tests.stubs.scripted import JSON, Answer, Script, serve
 
@@ -16,7 +16,7 @@ GOOD = Answer(b'{"amount": 0.1000000000000000055, "count": 3}')
 
 def connect(address: str, waits: list[float], jitter: Callable[[], float] = lambda: 0.0) -> Api:
     advice = {403: "grant the billing scope"}
-    return Api(address, KEY, advice, timeout_seconds=0.4, sleep=waits.append, jitter=jitter)
+    return Api(address, bearer(KEY), advice, pace=Pace(0.4, waits.append, jitter))
 
 
 @pytest.mark.parametrize("fault", standard_faults(GOOD), ids=lambda fault: fault.name)
@@ -71,7 +71,7 @@ def test_address_that_is_none() -> None:
 @pytest.mark.parametrize("key", ["rpa_S\nECRET", "rpa_S\u2026"])
 def test_key_that_cannot_be_sent_is_not_shown(key: str) -> None:
     with pytest.raises(Terminal, match="copy it again") as caught:
-        Api("http://127.0.0.1:1", key, {})
+        bearer(key)
     assert "rpa_S" not in str(caught.value)
 
 

@@ -40,7 +40,11 @@ def test_a_provider_keeps_the_contract(name: str) -> None:
     assert issubclass(provider.settings_model, Settings)
     assert provider.settings_model is not Settings
     assert list(inspect.signature(provider.fetch).parameters) == ["self", "window", "store"]
-    assert list(inspect.signature(provider.charges).parameters) == ["self", "delivery", "path"]
+    assert list(inspect.signature(provider.probes).parameters) == ["self"]
+    tells = [getattr(provider, duty, None) for duty in ("charges", "workloads")]
+    assert any(tells)
+    for duty in filter(None, tells):
+        assert list(inspect.signature(duty).parameters) == ["self", "delivery", "path"]
 
 
 def test_an_unknown_provider() -> None:

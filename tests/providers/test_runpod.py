@@ -1,6 +1,5 @@
 """RunPod: fetching over real sockets, both API generations, and the rows made of them."""
 
-import functools
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from finops import checks
-from finops.errors import DataError, Terminal, Transient
+from finops.errors import ConfigError, DataError, Terminal, Transient
 from finops.normalize import canonical
 from finops.partition import Window
 from finops.raw import Delivery, RawStore
-from providers import runpod
-from providers.http import Api
+from providers import http
+from providers.http import Pace
 from providers.runpod import RunPod, RunPodSettings
 from tests.stubs.faults import Fault, standard_faults
 from tests.stubs.scripted import JSON, Answer, Script
@@ -40,8 +39,7 @@ BILLING, PODS = saved("v2/billing/pods"), saved("v2/pods")
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Make the client impatient, and collect the pauses it would make."""
     pauses: list[float] = []
-    quick = functools.partial(Api, timeout_seconds=0.4, sleep=pauses.append, jitter=lambda: 0.0)
-    monkeypatch.setattr(runpod, "Api", quick)
+    monkeypatch.setattr(http, "PACE", Pace(0.4, pauses.append, lambda: 0.0))
     monkeypatch.setenv("RUNPOD_API_KEY", KEY)
     return pauses
 
@@ -263,7 +261,7 @@ def test_pods_of_unknown_shape_are_refused(
 
 def test_missing_key(provider: RunPod, store: RawStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNPOD_API_KEY", "  ")
-    with pytest.raises(Terminal, match=r"sources\.gpu-cloud: .* RUNPOD_API_KEY"):
+    with pytest.raises(ConfigError, match=r"sources\.gpu-cloud: .* RUNPOD_API_KEY"):
         provider.fetch(WINDOW, store)
 
 
@@ -303,7 +301,7 @@ def test_recorded_replies_need_no_key(store: RawStore, monkeypatch: pytest.Monke
 
 def test_missing_recording_says_what_to_save(tmp_path: Path, store: RawStore) -> None:
     provider = RunPod("gpu-cloud", RunPodSettings(recorded=Path("none")), tmp_path)
-    with pytest.raises(Terminal, match=r"save RunPod's reply to /v1/billing/pods there"):
+    with pytest.raises(Terminal, match=r"save the provider's reply to /v1/billing/pods there"):
         provider.fetch(WINDOW, store)
 
 
