@@ -262,7 +262,11 @@ def _published(
         rounding={code: amount for code, amount in tally.rounding.items() if amount},
         reconciled=reconciled,
         partitions=tuple(sorted(partition for partition in touched if partition is not None)),
-        issues=(*_issues(delivery, tally), *reconciliation.issues(reconciled, delivery.source)),
+        issues=(
+            *delivery.issues,
+            *_issues(delivery, tally),
+            *reconciliation.issues(reconciled, delivery.source),
+        ),
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from finops.errors import DataError
+from finops.errors import DataError, Issue
 from finops.partition import Partition, Window
+from finops.purse import Purse
 from finops.reconciliation import Stated
 from finops.warehouse import Warehouse
 
@@ -65,6 +66,8 @@ class Delivery:
     objects: tuple[RawObject, ...]
     stated: tuple[Stated, ...] = ()
     """Totals that the provider states of what it sent."""
+    issues: tuple[Issue, ...] = ()
+    """What could not be had beside the rows, such as a total to hold them against."""
     is_empty_for_sure: bool = False
     """The provider was asked twice: when there are no rows, then there really are none."""
 
@@ -100,6 +103,10 @@ class RawStore:
     def path(self, kept: RawObject) -> Path:
         """Return a local file with the object's bytes, which are checked against their name."""
         return intact(self._warehouse, kept.sha256)
+
+    def purse(self, name: str, day: date, allowance: int) -> Purse:
+        """Open the day's allowance for requests that cost money; what is spent is not withdrawn."""
+        return Purse(self._warehouse, name, day, allowance)
 
     def withdraw(self) -> None:
         """Remove what this store added: a refused delivery leaves the warehouse as it was."""
