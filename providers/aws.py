@@ -11,23 +11,29 @@ it names the files that count, in place or in the newest run's folder.
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import polars as pl
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from finops import gpus, money, tabular
-from finops.errors import DataError, Terminal, Transient
+from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import aws_cur
+from finops.reconciliation import Stated
+from providers import aws_cost_explorer, aws_cur
+from providers.aws_access import Access
+from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
 from providers.base import Bill, Probe, Settings
 
 _ATTEMPTS = 3
+_CENT = Decimal("0.01")  # doubles add up to less than that; AWS shows no smaller amount
 _PERIOD_FOLDER = re.compile(r"billing_period=(\d{4}-\d{2})", re.IGNORECASE)
 _MANIFEST, _DATA = "manifest", "data"
 _METERS = ("SkuMeter", "x_UsageType")
@@ -43,6 +49,17 @@ _SAGEMAKER_HOURS = (
 _HOURS = ("hrs", "hours", "hour")
 
 
+class CostExplorerSettings(Settings):
+    """`cost_explorer = { … }`: hold each month against AWS's own total.
+
+    `daily_budget` is what its requests may cost a day, in US dollars; `tolerance_percent` how far
+    an export may differ from it while a month is open and one of them is ahead of the other.
+    """
+
+    daily_budget: Decimal = Field(default=Decimal("0.10"), ge=0)
+    tolerance_percent: Decimal = Field(default=Decimal(2), ge=0)
+
+
 class AwsSettings(Settings):
     """`[sources.NAME]` of an AWS data export.
 
@@ -54,6 +71,7 @@ class AwsSettings(Settings):
     profile: str | None = None
     region: str | None = None
     role_arn: str | None = None
+    cost_explorer: CostExplorerSettings | None = None
 
     @field_validator("export")
     @classmethod
@@ -147,13 +165,37 @@ class Aws:
         objects = {
             period: self._period(export, folder, store) for period, folder in delivered.items()
         }
-        scope = Scope(periods=frozenset(period for period in objects if objects[period]))
+        objects = {period: kept for period, kept in objects.items() if kept}
+        stated, issues = self._stated(window, objects, store)
         return Delivery(
             self.NAME,
             self._source,
-            scope,
+            Scope(periods=frozenset(objects)),
             tuple(kept for each in objects.values() for kept in each),
+            stated=stated,
+            issues=issues,
         )
+
+    def _stated(
+        self, window: Window, objects: Mapping[str, Sequence[RawObject]], store: RawStore
+    ) -> tuple[tuple[Stated, ...], tuple[Issue, ...]]:
+        """Ask Cost Explorer for the months' totals; without them the export still counts."""
+        settings, today = self._settings.cost_explorer, datetime.now(UTC).date()
+        months = aws_cost_explorer.asked_months(window, today)
+        if settings is None or months is None:
+            return (), ()
+        allowance = int(settings.daily_budget / aws_cost_explorer.PRICE_OF_A_REQUEST)
+        purse = store.purse(f"cost-explorer/{self._source}", today, allowance)
+        try:
+            replies = CostExplorer(self._access(), purse).replies(months)
+            found = list(aws_cost_explorer.totals(replies))
+        except AllowanceSpent:
+            said = f"the day's {settings.daily_budget} USD for Cost Explorer are spent"
+            return (), (Issue(self._source, f"{said}; not reconciled", Severity.INFO),)
+        except ProviderError as error:
+            return (), (Issue(self._source, f"not reconciled: {error}", Severity.WARNING),)
+        store.keep(aws_cost_explorer.verbatim(replies), f"Cost Explorer {months}")
+        return tuple(_month_stated(total, objects, settings) for total in found), ()
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
@@ -169,12 +211,13 @@ class Aws:
             rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
             yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
 
+    def _access(self) -> Access:
+        settings = self._settings
+        return Access(settings.profile, settings.region, settings.role_arn)
+
     def _export(self) -> _Export:
         if self._settings.export.startswith("s3://"):
-            settings = self._settings
-            return BucketExport(
-                settings.export, settings.profile, settings.region, settings.role_arn
-            )
+            return BucketExport(self._settings.export, self._access())
         return FolderExport(self._base / self._settings.export)
 
     def _period_folders(self, export: _Export) -> dict[str, str]:
@@ -244,6 +287,19 @@ class Aws:
                 receipt = _receipt(_DATA, stored, manifest.execution)
                 kept.append(store.keep(target, stored.uri, receipt))
             return kept
+
+
+def _month_stated(
+    total: MonthTotal, objects: Mapping[str, Sequence[RawObject]], settings: CostExplorerSettings
+) -> Stated:
+    largest = max(map(abs, total.amounts.values()), default=Decimal(0))
+    share = settings.tolerance_percent if total.is_estimated else Decimal(0)
+    return Stated(
+        what=f"Cost Explorer, {total.period}{' so far' if total.is_estimated else ''}",
+        raw_ids=frozenset(kept.sha256 for kept in objects.get(total.period, ())),
+        billed=total.amounts,
+        tolerance=max(_CENT, largest * share / 100),
+    )
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
