@@ -1,15 +1,11 @@
-"""AWS Data Exports in S3: FOCUS 1.0 and 1.2, and the Cost and Usage Report 2.0.
+"""AWS's bill in S3: data exports (FOCUS 1.0 and 1.2, CUR 2.0) and the legacy report (CUR).
 
 AWS writes a month's files first and its manifest last, so the manifest alone says what there is;
-data folders are never listed. Both delivery modes have a manifest at the month's metadata folder:
-it names the files that count, in place or in the newest run's folder.
-
-    <export>/metadata/BILLING_PERIOD=2026-10/<name>-Manifest.json
-    <export>/data/BILLING_PERIOD=2026-10/[<run>/]<name>-00001.snappy.parquet
+data folders are never listed. In every delivery mode the month's own manifest names the files that
+count, in place or in the newest run's folder. Layouts are in `providers.aws_layout`.
 """
 
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +22,15 @@ from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, T
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import aws_cost_explorer, aws_cur
+from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout
 from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
+from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
 from providers.base import Bill, Probe, Settings
 
 _ATTEMPTS = 3
 _CENT = Decimal("0.01")  # doubles add up to less than that; AWS shows no smaller amount
-_PERIOD_FOLDER = re.compile(r"billing_period=(\d{4}-\d{2})", re.IGNORECASE)
 _MANIFEST, _DATA = "manifest", "data"
 _METERS = ("SkuMeter", "x_UsageType")
 # Hours in which instances ran, or stood reserved for nobody else. Other meters with an instance
@@ -125,19 +121,20 @@ class Aws:
     def probes(self) -> Mapping[str, Probe]:
         """Look for the export, its newest manifest and the first file that the manifest names."""
         return {
-            f"{self._settings.export} can be listed": lambda: self._period_folders(self._export()),
+            f"{self._settings.export} can be listed": lambda: self._layout(self._export()),
             "its newest manifest can be read": self._newest_manifest,
             "a file of it can be downloaded": self._download_one,
         }
 
     def _newest_manifest(self) -> _Manifest:
         export = self._export()
-        folder = max(self._period_folders(export).items())[1]
+        layout = self._layout(export)
+        month = max(layout.months)
         try:
-            return self._manifest(export, self._manifest_place(folder))
+            return self._manifest(export, layout, month)
         except Gone:
             raise Terminal(
-                f"{export.url}/{self._manifest_place(folder)}: there is no manifest; AWS writes it "
+                f"{export.url}/{layout.manifest(month)}: there is no manifest; AWS writes it "
                 f"last, so wait for the delivery to end, or check the export's name"
             ) from None
 
@@ -160,11 +157,9 @@ class Aws:
         a busy S3 and for an export that AWS keeps rewriting while it is read.
         """
         export = self._export()
-        found = self._period_folders(export)
-        delivered = {period: found[period] for period in window.periods() if period in found}
-        objects = {
-            period: self._period(export, folder, store) for period, folder in delivered.items()
-        }
+        layout = self._layout(export)
+        delivered = [month for month in window.periods() if month in layout.months]
+        objects = {month: self._month(export, layout, month, store) for month in delivered}
         objects = {period: kept for period, kept in objects.items() if kept}
         stated, issues = self._stated(window, objects, store)
         return Delivery(
@@ -208,6 +203,9 @@ class Aws:
                 continue
             rows = tabular.scan(path(kept), kept.name)
             names = rows.collect_schema().names()
+            if aws_cur_legacy.is_legacy(names):
+                rows = aws_cur_legacy.to_cur(rows)
+                names = rows.collect_schema().names()
             rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
             yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
 
@@ -220,63 +218,36 @@ class Aws:
             return BucketExport(self._settings.export, self._access())
         return FolderExport(self._base / self._settings.export)
 
-    def _period_folders(self, export: _Export) -> dict[str, str]:
-        """Map the months that have a metadata folder to its name, whichever case AWS used."""
-        folders = export.folders("metadata")
-        found = {match[1]: name for name in folders if (match := _PERIOD_FOLDER.fullmatch(name))}
-        if not found:
-            raise Terminal(
-                f"sources.{self._source}.export: {export.url} holds no metadata/BILLING_PERIOD=… "
-                f"folder, so it is no data export or AWS has not delivered yet (the first takes "
-                f"up to a day); write s3://bucket/prefix/export-name as in the export's settings"
-            )
-        return found
+    def _layout(self, export: _Export) -> Layout:
+        return aws_layout.find(export, self._name, self._source)
 
-    def _period(self, export: _Export, folder: str, store: RawStore) -> list[RawObject]:
+    def _month(
+        self, export: _Export, layout: Layout, month: str, store: RawStore
+    ) -> list[RawObject]:
         """Keep one month whole: files of one run, and the manifest that names them."""
-        place = self._manifest_place(folder)
         for _ in range(_ATTEMPTS):
             try:
-                before = self._manifest(export, place)
+                before = self._manifest(export, layout, month)
             except Gone:
                 return []
             try:
                 kept = self._files(export, before, store)
-                after = self._manifest(export, place)
+                after = self._manifest(export, layout, month)
             except Gone:
                 continue
             if after.content == before.content:
                 receipt = _receipt(_MANIFEST, before.stored, before.execution)
                 return [store.keep(before.content, before.stored.uri, receipt), *kept]
         raise Transient(
-            f"{export.url}/{place}: AWS rewrote the export while it was read, {_ATTEMPTS} times; "
+            f"{export.url}/{layout.manifest(month)}: AWS rewrote the export while it was read, {_ATTEMPTS} times; "
             f"nothing of this month was taken, try again in a quarter of an hour"
         )
 
-    def _manifest_place(self, folder: str) -> str:
-        return f"metadata/{folder}/{self._name}-Manifest.json"
-
-    def _manifest(self, export: _Export, place: str) -> _Manifest:
-        content, stored = export.read(place)
+    def _manifest(self, export: _Export, layout: Layout, month: str) -> _Manifest:
+        content, stored = export.read(layout.manifest(month))
         document = _json_object(content)
-        uris = document.get("dataFiles")
-        if not (isinstance(uris, list) and uris and all(isinstance(uri, str) for uri in uris)):
-            raise Terminal(
-                f"{stored.uri}: lists no dataFiles, so it is no manifest of a data export; if this "
-                f"is a legacy Cost and Usage Report, create a CUR 2.0 or FOCUS export instead"
-            )
-        files = tuple(self._relative(uri, stored.uri) for uri in dict.fromkeys(uris))
-        return _Manifest(content, stored, str(document.get("executionId", "")), files)
-
-    def _relative(self, uri: str, manifest: str) -> str:
-        """Find a file by its path below the export, so that a copied export works too."""
-        _, marker, path = uri.partition(f"/{self._name}/data/")
-        if not marker or ".." in path.split("/"):
-            raise Terminal(
-                f"{manifest}: names {uri!r}, which is not below /{self._name}/data/; point "
-                f"sources.{self._source}.export at the export this manifest belongs to"
-            )
-        return f"data/{path}"
+        files = layout.files(document, stored.uri)
+        return _Manifest(content, stored, layout.run(document), files)
 
     def _files(self, export: _Export, manifest: _Manifest, store: RawStore) -> list[RawObject]:
         with tempfile.TemporaryDirectory(prefix="finops-aws-") as folder:

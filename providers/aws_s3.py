@@ -79,7 +79,7 @@ class BucketExport:
 
     def folders(self, path: str) -> list[str]:
         """List the names of the folders directly in `path`; none when it does not exist."""
-        prefix = f"{self._root}/{path}/"
+        prefix = "/".join(filter(None, (self._root, path))) + "/"
         pages = self._client.get_paginator("list_objects_v2")
         try:
             return [

@@ -160,7 +160,7 @@ def test_file_that_stays_missing(export: Export, store: RawStore) -> None:
 )
 def test_manifest_that_is_none(body: bytes, export: Export, store: RawStore) -> None:
     export.write_manifest(body)
-    with pytest.raises(Terminal, match="is no manifest of a data export"):
+    with pytest.raises(Terminal, match="lists no dataFiles, so it is no manifest"):
         export.provider().fetch(OCTOBER, store)
 
 
