@@ -35,7 +35,9 @@ def gpu_instances() -> pl.DataFrame:
     Columns: `provider`, `instance_type`, `gpu_model`, `gpu_count` (in one instance) and
     `gpu_memory_gib` (of one GPU, null where the vendor's figure is not certain).
     """
-    return pl.read_csv(shipped.folder("reference") / "gpu_instances.csv", schema=_SCHEMA)
+    return pl.read_csv(
+        shipped.folder("reference") / "gpu_instances.csv", schema=_SCHEMA, glob=False
+    )
 
 
 @cache
