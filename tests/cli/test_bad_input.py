@@ -248,6 +248,33 @@ def test_all_mistakes_are_named_at_once(acme: Path, finops: Finops) -> None:
     assert "circle" in said
 
 
+def test_mistakes_of_every_kind_are_named_at_once(acme: Path, finops: Finops) -> None:
+    edited("organization.toml", "[cost_centers.web]", "[cost_centers.web]\nowner = 'me'")(acme)
+    edited("organization.toml", 'parent = "ai"', 'parent = "al"')(acme)
+    edited("organization.toml", "amount = 40", "amount = 40, currency = 'usd'")(acme)
+    edited("organization.toml", 'regex = "Ora.*"', 'regex = "Ora.*["')(acme)
+    for case in ("unknown cost center in a rule", "shares that are not 1"):
+        CONFIGURATION[case][0](acme)
+    before = fingerprint(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 2
+    pattern = (
+        "rules[3] (oracle): match.ServiceProviderName: 'Ora.*[' is no regular expression: "
+        "unterminated character set at position 5"
+    )
+    named = [line.removeprefix("error: organization.toml: ") for line in ran.err.splitlines()]
+    assert [line.removeprefix("organization.toml: ").partition("; ")[0] for line in named] == [
+        "cost_centers.vision.budget.currency: 'usd' is no ISO 4217 currency code",
+        "cost_centers.web.owner: unknown key",
+        "splits.shared: the shares add up to 1.1, not 1",
+        "cost_centers.vision.parent: there is no cost center 'al'",
+        "rules[1] (storage): cost_center: there is no cost center 'wep'",
+        pattern,
+    ]
+    assert "write USD" in ran.err
+    assert fingerprint(acme) == before
+
+
 def test_a_broken_source_does_not_stop_the_others(acme: Path, finops: Finops) -> None:
     (acme / "bills" / "other.csv").write_bytes(BILL.read_bytes().replace(b"res-", b"other-"))
     with (acme / "finops.toml").open("a", encoding="utf-8") as file:
