@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import polars as pl
 from pydantic import field_validator
 
-from finops import gpus, money, tabular
+from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
@@ -38,8 +38,9 @@ _INSTANCE_HOURS = (
     r":([a-z0-9-]+\.[a-z0-9-]+)$"
 )
 _SAGEMAKER_HOURS = (
-    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:ml\.([a-z0-9.-]+)$"
+    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:(ml\.[a-z0-9.-]+)$"
 )
+_SAGEMAKER = "ml."
 _HOURS = ("hrs", "hours", "hour")
 
 
@@ -128,7 +129,8 @@ class Aws:
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
 
-        `x_GpuHours` is instance hours times GPUs, from the instance type in the meter's name.
+        `x_InstanceType` is read from the meter's name, `x_GpuHours` is its hours times GPUs, and
+        a region that AWS left without a name gets the one of its id.
         Raises `DataError` for a file that is neither.
         """
         for kept in delivery.objects:
@@ -137,7 +139,7 @@ class Aws:
             rows = tabular.scan(path(kept), kept.name)
             names = rows.collect_schema().names()
             rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
-            yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
+            yield Bill(kept, _with_regions(_with_gpus(_with_plain_maps(rows), kept.name)))
 
     def _export(self) -> _Export:
         if self._settings.export.startswith("s3://"):
@@ -260,4 +262,15 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
     hours = pl.when(is_hours).then(quantity)
-    return rows.with_columns(gpus.columns("aws", instance_type, hours))
+    return rows.with_columns(
+        instance_type.alias("x_InstanceType"),
+        *gpus.columns("aws", instance_type.str.strip_prefix(_SAGEMAKER), hours),
+    )
+
+
+def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:
+    names = rows.collect_schema().names()
+    if "RegionId" not in names:
+        return rows
+    given = pl.col("RegionName") if "RegionName" in names else None
+    return rows.with_columns(regions.column("aws", pl.col("RegionId"), given))

@@ -17,7 +17,7 @@ import httpx
 import polars as pl
 from pydantic import field_validator
 
-from finops import gpus, money
+from finops import gpus, money, regions
 from finops.errors import DataError, Terminal, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
@@ -198,6 +198,7 @@ class RunPod:
             "ResourceId": usage.resource_id,
             "ResourceName": pod.name,
             "RegionId": pod.data_center,
+            "RegionName": regions.names("runpod").get(pod.data_center or ""),
             "SkuId": pod.gpu_id,
             "Tags": pod.tags,
             "x_Provisional": fetched_at is not None and usage.end > fetched_at,
@@ -333,6 +334,7 @@ def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
         "PricingUnit": unit,
         "ConsumedQuantity": _text(hours),
         "ConsumedUnit": unit,
+        "x_InstanceType": pod.gpu_id,
         "x_GpuModel": known.model if known else None,
         "x_GpuCount": count,
         "x_GpuHours": _text(hours * count) if hours is not None and count else None,
