@@ -74,6 +74,7 @@ def columns(provider: str, instance_type: pl.Expr, hours: pl.Expr) -> list[pl.Ex
     """Make the `x_Gpu…` columns of charges for `hours` of an instance.
 
     `x_GpuHours` is hours x count x fraction, rounded once: six hours of a sixth are one hour.
+    Make `instance_type` a column first where finding it costs: it is looked at for every fact.
     """
     types = known(provider)
 

@@ -262,10 +262,10 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
     hours = pl.when(is_hours).then(quantity)
-    return rows.with_columns(
-        instance_type.alias("x_InstanceType"),
-        *gpus.columns("aws", instance_type.str.strip_prefix(_SAGEMAKER), hours),
-    )
+    # A step of its own: else the type would be read from the meter anew for every GPU fact.
+    typed = rows.with_columns(instance_type.alias("x_InstanceType"))
+    listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)
+    return typed.with_columns(gpus.columns("aws", listed, hours))
 
 
 def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:
