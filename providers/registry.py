@@ -18,6 +18,7 @@ from providers.base import Provider
 
 PROVIDERS = {
     "aws": "providers.aws:Aws",
+    "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
     "runpod": "providers.runpod:RunPod",
 }
