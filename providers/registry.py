@@ -20,6 +20,7 @@ PROVIDERS = {
     "aws": "providers.aws:Aws",
     "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "kubernetes": "providers.kubernetes:Kubernetes",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"
