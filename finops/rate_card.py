@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
@@ -183,5 +183,7 @@ def _overlaps(priced: list[tuple[int, Rate]], name: str) -> Iterator[Issue]:
 
 
 def _product(quantity: Decimal, price: Decimal) -> Decimal:
-    product = money.CONTEXT.multiply(quantity, price)
-    return product.quantize(money.QUANTUM, context=money.CONTEXT)
+    # Two numbers of 38 digits have a product of up to 76: it is rounded once, at its end.
+    with localcontext(money.CONTEXT) as wide:
+        wide.prec = 2 * money.PRECISION
+        return (quantity * price).quantize(money.QUANTUM)

@@ -5,6 +5,7 @@ costs. The rate card is kept beside the replies as evidence. What it has no pric
 without cost, which goes to quarantine, and an issue that names SKU and quantity.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,12 +33,19 @@ _PAGE_ROWS = "1000"
 _MOST_DAYS = timedelta(days=90)
 _LOCATION, _CAPACITY_PLAN, _METRICS, _RATES = "location", "capacity_plan", "metrics", "rate_card"
 _TOKEN = "make an API access token in CoreWeave's Cloud Console"  # noqa: S105 - advice, no token
-_ADVICE = {
+_EXPIRED = f"the token is not valid or has expired; {_TOKEN}"
+_EXPORT_ADVICE = {
     400: "CoreWeave's export begins on 2026-01-01; ask for later days",
-    401: f"the token is not valid or has expired; {_TOKEN}",
+    401: _EXPIRED,
     403: "the FOCUS export is not enabled for your organization: ask CoreWeave's support "
-    "(support@coreweave.com) for access; for metrics, join the group admin, metrics or write",
-    404: "there is no such address; correct api_url or prometheus_url in the settings",
+    "(support@coreweave.com) for access",
+    404: "there is no such address; correct api_url in the settings",
+}
+_METRICS_ADVICE = {
+    401: _EXPIRED,
+    403: "the token's owner must be in the group admin, metrics or write: ask an administrator "
+    "of your CoreWeave organization",
+    404: "there is no such address; correct prometheus_url in the settings",
 }
 
 
@@ -130,8 +138,6 @@ class CoreWeave:
         card, content = self._card()
         with self._replies() as api:
             found = self._asked(window, api)
-            if not any(each.usages for each in found):
-                found = self._asked(window, api)
         kept = [
             store.keep(each.reply.body, f"coreweave{each.reply.name}", _receipt(each))
             for each in found
@@ -185,30 +191,22 @@ class CoreWeave:
             return
         settings = self._settings
         token = credentials.read(settings.api_key_env, f"sources.{self._source}", _TOKEN)
-        url = settings.api_url if settings.mode == "export" else settings.prometheus_url
-        with Api(str(url), bearer(token), _ADVICE) as api:
+        url, advice = settings.api_url, _EXPORT_ADVICE
+        if settings.prometheus_url and settings.mode == "prometheus":
+            url, advice = settings.prometheus_url, _METRICS_ADVICE
+        with Api(url, bearer(token), advice) as api:
             yield api
 
     def _asked(self, window: Window, api: Replies) -> list[_Asked]:
+        """Ask for everything of the window; what has no rows is asked for twice."""
         if self._settings.mode == "prometheus":
-            hours = Range(
-                coreweave_usage.INSTANCE_MINUTES,
-                window.start_at + coreweave_usage.HOUR - coreweave_usage.BEFORE_THE_HOUR_ENDS,
-                window.end_at - coreweave_usage.BEFORE_THE_HOUR_ENDS,
-                coreweave_usage.HOUR,
-            )
-            replies = prometheus.query_range(api, hours)
-            read = [coreweave_usage.metered(reply.json(), reply.name) for reply in replies]
-            return [
-                _Asked(_METRICS, window, reply, _within(usages, window))
-                for reply, usages in zip(replies, read, strict=True)
-            ]
+            return _surely(lambda: _metrics(api, window))
         views = (_LOCATION, _CAPACITY_PLAN) if self._settings.capacity_plans else (_LOCATION,)
         return [
-            _Asked(view, chunk, reply, usages)
+            asked
             for view in views
             for chunk in _chunks(window)
-            for reply, usages in _view(api, view, chunk)
+            for asked in _surely(functools.partial(_view, api, view, chunk))
         ]
 
     def _issues(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Issue]:
@@ -222,9 +220,15 @@ class CoreWeave:
         yield from coreweave_rows.stated_costs(usages, card, self._source)
 
 
-def _view(api: Replies, view: str, chunk: Window) -> Iterator[tuple[Reply, list[Usage]]]:
+def _surely(ask: Callable[[], list[_Asked]]) -> list[_Asked]:
+    """Ask again when there are no rows: a service that has lost them looks like that too."""
+    found = ask()
+    return found if any(asked.usages for asked in found) else ask()
+
+
+def _view(api: Replies, view: str, chunk: Window) -> list[_Asked]:
     """Ask for one presentation of the usage, page by page."""
-    asked = {
+    parameters = {
         "start_time": f"{chunk.start_at:%Y-%m-%dT%H:%M:%SZ}",
         "end_time": f"{chunk.end_at:%Y-%m-%dT%H:%M:%SZ}",
         "group_by": view,
@@ -232,13 +236,29 @@ def _view(api: Replies, view: str, chunk: Window) -> Iterator[tuple[Reply, list[
         "page_size": _PAGE_ROWS,
     }
 
-    def ask(token: str | None) -> tuple[tuple[Reply, list[Usage]], str | None]:
-        reply = api.get(_BILLING, {**asked, "page_token": token} if token else asked)
+    def ask(token: str | None) -> tuple[_Asked, str | None]:
+        reply = api.get(_BILLING, {**parameters, "page_token": token} if token else parameters)
         document = reply.json()
         usages = coreweave_usage.exported(document, reply.name)
-        return (reply, _within(usages, chunk)), document.get("next_page_token")
+        coreweave_usage.as_of(document, reply.name)
+        return _Asked(view, chunk, reply, _within(usages, chunk)), document.get("next_page_token")
 
-    return pages(ask, f"{_BILLING} by {view}")
+    return list(pages(ask, f"{_BILLING} by {view}"))
+
+
+def _metrics(api: Replies, window: Window) -> list[_Asked]:
+    """Ask for the instance-minutes of each hour."""
+    hours = Range(
+        coreweave_usage.INSTANCE_MINUTES,
+        window.start_at + coreweave_usage.HOUR - coreweave_usage.BEFORE_THE_HOUR_ENDS,
+        window.end_at - coreweave_usage.BEFORE_THE_HOUR_ENDS,
+        coreweave_usage.HOUR,
+    )
+    found = []
+    for reply in prometheus.query_range(api, hours):
+        usages = coreweave_usage.metered(reply.json(), reply.name)
+        found.append(_Asked(_METRICS, window, reply, _within(usages, window)))
+    return found
 
 
 def _chunks(window: Window) -> Iterator[Window]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 from finops import gpus, money
@@ -92,7 +92,7 @@ def _usage(place: int, row: Mapping[str, Any]) -> Usage:
         end=time(row["ChargePeriodEnd"]),
         sku_id=row.get("SkuId") or None,
         unit=row.get("PricingUnit") or None,
-        quantity=None if quantity is None else Decimal(quantity),
+        quantity=None if quantity is None else _rounded(Decimal(quantity)),
         plan=row.get(PLAN) or None,
         fields=row,
     )
@@ -114,8 +114,7 @@ def _metered(place: int, row: Mapping[str, Any]) -> Usage:
     start = row[AT].replace(minute=0, second=0, microsecond=0)
     instance_type = row[_INSTANCE_TYPE]
     family = "GPU Compute" if instance_type in gpus.known("coreweave") else "Compute"
-    with localcontext(money.CONTEXT):
-        hours = (row[VALUE] / _SAMPLES_PER_HOUR).quantize(money.QUANTUM)
+    hours = _rounded(money.CONTEXT.divide(row[VALUE], Decimal(_SAMPLES_PER_HOUR)))
     fields = {
         "BillingAccountId": row[_ORGANIZATION],
         "ServiceName": family,
@@ -149,14 +148,13 @@ def apportioned(located: Iterable[Usage], plans: Shares) -> Iterator[Usage]:
         if usage.quantity is None or not told:
             yield usage
             continue
-        weights = [money.atoms(_rounded(amount)) for _, amount in told]
-        for (plan, _), part in zip(
-            told, money.split(_rounded(usage.quantity), weights), strict=True
-        ):
+        weights = [money.atoms(amount) for _, amount in told]
+        for (plan, _), part in zip(told, money.split(usage.quantity, weights), strict=True):
             yield replace(usage, plan=plan, quantity=part)
 
 
 def _rounded(quantity: Decimal) -> Decimal:
+    """Bring a quantity to 18 decimals; raises `ArithmeticError` for one that does not fit."""
     return quantity.quantize(money.QUANTUM, context=money.CONTEXT)
 
 

@@ -7,7 +7,7 @@ and its idle time share it. How much of its GPUs a pod used comes from NVIDIA's 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -47,12 +47,15 @@ class KubernetesSettings(Settings):
     narrows its series to this cluster, and `exported_labels` is for a Prometheus that renamed
     the exporter's labels. `token_env` holds a bearer token, or with `user` a password.
     `recorded` is a folder of saved replies: with it no network is used.
+
+    `hours_per_request` keeps replies of large clusters small and in time.
     """
 
     url: str = "http://opencost.opencost:9003"
     api: Literal["opencost", "kubecost"] = "opencost"
     cluster: str | None = None
-    step_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 1
+    step_hours: Literal[1, 2, 3, 6, 12, 24] = 1
+    hours_per_request: Literal[1, 2, 3, 6, 12, 24] = 6
     user: str | None = None
     token_env: str | None = None
     prometheus_url: str | None = None
@@ -71,6 +74,11 @@ class KubernetesSettings(Settings):
 
     @model_validator(mode="after")
     def _complete(self) -> "KubernetesSettings":
+        if self.hours_per_request % self.step_hours:
+            raise ValueError(
+                f"hours_per_request must be a multiple of step_hours; write "
+                f"hours_per_request = {self.step_hours}"
+            )
         for user, token_env in (("user", "token_env"), ("prometheus_user", "prometheus_token_env")):
             if getattr(self, user) and not getattr(self, token_env):
                 raise ValueError(f"{user} needs {token_env}, the variable that holds the password")
@@ -79,15 +87,16 @@ class KubernetesSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A reply, what it tells and the days it was asked for."""
+    """A reply, what it tells and the time it was asked for."""
 
     kind: str
-    days: Window
+    start: datetime
+    end: datetime
     reply: Reply
 
     def receipt(self) -> dict[str, str]:
-        days = {"from": self.days.start.isoformat(), "to": self.days.end.isoformat()}
-        return {"kind": self.kind, **days, **self.reply.receipt()}
+        asked = {"from": self.start.isoformat(), "to": self.end.isoformat()}
+        return {"kind": self.kind, **asked, **self.reply.receipt()}
 
 
 class Kubernetes:
@@ -115,7 +124,11 @@ class Kubernetes:
 
         def allocations() -> None:
             with self._apis() as (api, _):
-                self._allocations(yesterday, api)
+                if not self._allocations(yesterday, api)[1]:
+                    raise Terminal(
+                        f"{self._settings.url}: tells nothing of yesterday; wait a day if it is "
+                        f"new, else see that its Prometheus scrapes this cluster"
+                    )
 
         found: dict[str, Probe] = {f"{self._settings.api} tells allocations": allocations}
         if self._settings.prometheus_url:
@@ -134,15 +147,13 @@ class Kubernetes:
                 )
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
-        """Ask for the window day by day, twice when nothing ran; keep what came.
+        """Ask for the window in pieces, twice for one in which nothing ran; keep what came.
 
         Raises `Transient` for a service that is down or answers with an error, `Terminal` for one
         that refuses, `DataError` for replies of unknown shape.
         """
         with self._apis() as (api, metrics):
-            answers, found = self._allocations(window, api)
-            if not found:
-                answers, _ = self._allocations(window, api)
+            answers, _ = self._allocations(window, api)
             used = [] if metrics is None else self._utilization(window, metrics)
         kept = tuple(
             store.keep(answer.reply.body, f"{self.NAME}{answer.reply.name}", answer.receipt())
@@ -196,21 +207,37 @@ class Kubernetes:
         return basic(user, token) if user else bearer(token)
 
     def _allocations(self, window: Window, api: Replies) -> tuple[list[_Answer], bool]:
-        """Ask day by day, and tell whether anything ran."""
+        """Ask for a few hours at a time, and tell whether anything ran.
+
+        A service that has just lost its history looks like a cluster without pods, so that is
+        asked for twice.
+        """
         answers, found = [], False
-        for day in window.days():
-            asked = Window(day, day + timedelta(days=1))
-            parameters = {
-                "window": f"{asked.start_at:%Y-%m-%dT%H:%M:%SZ},{asked.end_at:%Y-%m-%dT%H:%M:%SZ}",
-                "step": f"{self._settings.step_hours}h",
-                "accumulate": "false",
-                _INCLUDE_IDLE[self._settings.api]: "true",
-                "idleByNode": "true",
-            }
-            reply = api.get(_PATHS[self._settings.api], parameters)
-            found |= any(kubernetes_allocation.allocations(reply.json(), reply.name))
-            answers.append(_Answer(_ALLOCATION, asked, reply))
+        for start, end in self._spans(window):
+            reply, ran = self._allocated(api, start, end)
+            if not ran:
+                reply, ran = self._allocated(api, start, end)
+            found |= ran
+            answers.append(_Answer(_ALLOCATION, start, end, reply))
         return answers, found
+
+    def _allocated(self, api: Replies, start: datetime, end: datetime) -> tuple[Reply, bool]:
+        parameters = {
+            "window": f"{start:%Y-%m-%dT%H:%M:%SZ},{end:%Y-%m-%dT%H:%M:%SZ}",
+            "step": f"{self._settings.step_hours}h",
+            "accumulate": "false",
+            _INCLUDE_IDLE[self._settings.api]: "true",
+            "idleByNode": "true",
+        }
+        reply = api.get(_PATHS[self._settings.api], parameters)
+        return reply, any(kubernetes_allocation.allocations(reply.json(), reply.name))
+
+    def _spans(self, window: Window) -> Iterator[tuple[datetime, datetime]]:
+        length = timedelta(hours=self._settings.hours_per_request)
+        start = window.start_at
+        while start < window.end_at:
+            yield start, start + length
+            start += length
 
     def _utilization(self, window: Window, metrics: Replies) -> list[_Answer]:
         asked = kubernetes_utilization.asked(
@@ -221,7 +248,8 @@ class Kubernetes:
             exported=self._settings.exported_labels,
         )
         return [
-            _Answer(_UTILIZATION, window, reply) for reply in prometheus.query_range(metrics, asked)
+            _Answer(_UTILIZATION, window.start_at, window.end_at, reply)
+            for reply in prometheus.query_range(metrics, asked)
         ]
 
     def _used(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Utilization:
@@ -243,6 +271,7 @@ def _read(kept: RawObject, path: Callable[[RawObject], Path]) -> Any:
 
 
 def _within(step: Sequence[Allocation], kept: RawObject) -> list[Allocation]:
-    """Take the steps that were asked for: a saved reply may hold more days."""
-    days = Window(date.fromisoformat(kept.receipt["from"]), date.fromisoformat(kept.receipt["to"]))
-    return [each for each in step if days.start_at <= each.step_start < days.end_at]
+    """Take the steps that were asked for: a saved reply may hold more."""
+    start = datetime.fromisoformat(kept.receipt["from"])
+    end = datetime.fromisoformat(kept.receipt["to"])
+    return [each for each in step if start <= each.step_start < end]

@@ -4,6 +4,7 @@ Costs are list prices, rounded to five decimals: they only say in which proporti
 is to be split, and never add to it. A number that is null there (NaN or Inf) is unknown here.
 """
 
+import functools
 import json
 import re
 from collections import defaultdict
@@ -158,8 +159,8 @@ def workloads(
 ) -> Iterator[dict[str, object]]:
     """Make one row of each pod, and of what nobody held, in one step of time.
 
-    `cluster` replaces the cluster's name as the allocations tell it. What had not ended at
-    `seen_at` is running.
+    `cluster` replaces the cluster's name as the allocations tell it. In a step that was not over
+    at `seen_at` every pod may still run.
     """
     gathered: dict[tuple[str, str, str, str], list[Allocation]] = defaultdict(list)
     for allocation in sorted(step, key=lambda each: each.place):
@@ -243,6 +244,7 @@ def resource_id(provider_id: str) -> str:
     return provider_id
 
 
+@functools.cache
 def gpu_model(name: str) -> str | None:
     """Find the catalogue's model in a driver's name: `NVIDIA-H100-80GB-HBM3` is an `H100`."""
     known = set(gpus.gpu_instances().get_column("gpu_model"))

@@ -203,20 +203,29 @@ def test_a_gpu_is_named_as_in_the_catalogue(name: str, model: str | None) -> Non
     assert gpu_model(name) == model
 
 
-def test_each_day_is_asked_for_in_hours(script: Script, address: str, store: RawStore) -> None:
+def test_the_window_is_asked_for_a_few_hours_at_a_time(
+    script: Script, address: str, store: RawStore
+) -> None:
     script.on(ALLOCATION, SAVED)
-    found = rows(made(url=address), store, Window(date(2026, 9, 30), date(2026, 10, 2)))
+    provider = made(url=address, hours_per_request=12)
+    found = rows(provider, store, Window(date(2026, 9, 30), date(2026, 10, 2)))
     assert found.height == 6
-    first, second = script.requests
-    assert first.parameters == {
-        "window": "2026-09-30T00:00:00Z,2026-10-01T00:00:00Z",
-        "step": "1h",
-        "accumulate": "false",
-        "includeIdle": "true",
-        "idleByNode": "true",
-    }
-    assert second.parameters["window"] == "2026-10-01T00:00:00Z,2026-10-02T00:00:00Z"
-    assert "authorization" not in first.headers
+    assert [request.parameters["window"] for request in script.requests] == [
+        "2026-09-30T00:00:00Z,2026-09-30T12:00:00Z",
+        "2026-09-30T12:00:00Z,2026-10-01T00:00:00Z",
+        "2026-10-01T00:00:00Z,2026-10-01T12:00:00Z",
+        "2026-10-01T12:00:00Z,2026-10-02T00:00:00Z",
+    ]
+    assert (
+        script.requests[0].parameters.items()
+        >= {
+            "step": "1h",
+            "accumulate": "false",
+            "includeIdle": "true",
+            "idleByNode": "true",
+        }.items()
+    )
+    assert "authorization" not in script.requests[0].headers
 
 
 def test_kubecost_has_its_own_path_and_parameter(
@@ -252,7 +261,7 @@ def test_nothing_ran(data: object, script: Script, address: str, store: RawStore
     provider = made(url=address)
     delivery = provider.fetch(WINDOW, store)
     assert delivery.is_empty_for_sure
-    assert len(script.requests) == 2
+    assert len(script.requests) == 2 * 24 / 6
     assert (
         pl.concat(each.rows for each in provider.workloads(delivery, store.path))
         .collect()
@@ -288,11 +297,13 @@ def test_errors_and_unknown_shapes_within_a_200(
 
 
 def test_probes(script: Script, address: str) -> None:
-    script.on(ALLOCATION, SAVED)
+    script.on(ALLOCATION, *[Answer(b'{"data": null}')] * 8, SAVED)
     none = b'{"status": "success", "data": {"resultType": "vector", "result": []}}'
     script.on("/api/v1/query", Answer(none))
     probes = made(url=address, prometheus_url=address).probes()
     allocations, readings = probes.values()
+    with pytest.raises(Terminal, match="tells nothing of yesterday; wait a day"):
+        allocations()
     allocations()
     with pytest.raises(Terminal, match="no series of the DCGM exporter; install it"):
         readings()
@@ -349,6 +360,7 @@ def test_utilization_of_a_real_prometheus(
         {"url": "opencost:9003"},
         {"api": "cloudability"},
         {"step_hours": 5},
+        {"step_hours": 12},
         {"user": "finops"},
         {"selector": '{cluster="x"}'},
         {"token": "x"},
