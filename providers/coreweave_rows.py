@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from finops import focus, gpus, money
+from finops import focus, gpus, money, regions
 from finops.errors import Issue, Severity
 from finops.focus import Kind
 from finops.normalize import GIVEN_ROW
@@ -61,6 +61,7 @@ def row(
         "ResourceId": told.get("x_ClusterId"),
         "ResourceName": told.get("x_ClusterName"),
         "ResourceType": "Cluster" if told.get("x_ClusterId") else None,
+        "RegionName": regions.names("coreweave").get(str(told.get("RegionId"))),
         **_delivered(told),
         **_costs(usage, card),
         "ChargePeriodStart": usage.start,

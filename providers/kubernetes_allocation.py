@@ -32,7 +32,7 @@ _SERVER_FAULT = 500
 _AWS_NODE = re.compile(r"aws://[^/]*/[^/]*/(?P<id>[^/]+)")
 _GCE_NODE = re.compile(r"gce://[^/]*/[^/]*/(?P<id>[^/]+)")
 _AZURE_NODE = re.compile(r"(?:azure://)?(?P<id>/subscriptions/.+?)(?:/virtualmachines/\d+)?")
-_WORD = re.compile(r"[A-Za-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
 
 Utilization = Callable[[str, str, datetime], Decimal | None]
 """Gives the used share of a pod's GPU time, by namespace, pod and start of the step."""
@@ -246,10 +246,14 @@ def resource_id(provider_id: str) -> str:
 
 @functools.cache
 def gpu_model(name: str) -> str | None:
-    """Find the catalogue's model in a driver's name: `NVIDIA-H100-80GB-HBM3` is an `H100`."""
-    known = set(gpus.gpu_instances().get_column("gpu_model"))
-    found = set(_WORD.findall(name)) & known
-    return found.pop() if len(found) == 1 else None
+    """Find the catalog's model in a driver's name: `NVIDIA-H100-80GB-HBM3` is an `H100`.
+
+    The longest model counts: an `RTX A6000` is no `A6000`.
+    """
+    said = f" {' '.join(_WORD.findall(name.lower()))} "
+    models = set(gpus.gpu_instances().get_column("gpu_model"))
+    found = [model for model in models if f" {' '.join(_WORD.findall(model.lower()))} " in said]
+    return max(found, key=lambda model: (len(model), model), default=None)
 
 
 def _tags(properties: Mapping[str, Any]) -> str | None:

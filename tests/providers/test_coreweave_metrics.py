@@ -44,15 +44,16 @@ def test_rows_of_metrics(store: RawStore) -> None:
     provider = counting(recorded=FIXTURES)
     delivery = provider.fetch(WINDOW, store)
     found = rows(provider, delivery, store)
-    facts = ("ResourceId", "SkuId", "PricingQuantity", "BilledCost")
+    facts = ("ResourceId", "SkuId", "PricingQuantity", "BilledCost", "x_GpuHours")
     assert found.select(facts).rows() == [
-        ("dev", "cd-gp-i64-erapids", 1, None),
-        ("train", "gd-8xh100ib-i128", 16, Decimal("787.84")),
+        ("dev", "cd-gp-i64-erapids", 1, None, None),
+        ("train", "gd-8xh100ib-i128", 16, Decimal("787.84"), 128),
         (
             "train",
             "gd-8xh100ib-i128",
             Decimal("15.666666666666666667"),
             Decimal("771.426666666666666683"),
+            Decimal("125.333333333333333336"),
         ),
     ]
     assert found["BillingAccountId"].unique().to_list() == ["acme-org"]

@@ -196,10 +196,12 @@ def test_a_machine_is_called_as_on_its_bill(provider_id: str, resource: str) -> 
         ("NVIDIA-H100-80GB-HBM3", "H100"),
         ("NVIDIA A100-SXM4-80GB", "A100"),
         ("Tesla T4", "T4"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "RTX PRO 6000"),
         ("NVIDIA Z9 unheard of", None),
     ],
 )
-def test_a_gpu_is_named_as_in_the_catalogue(name: str, model: str | None) -> None:
+def test_a_gpu_is_named_as_in_the_catalog(name: str, model: str | None) -> None:
     assert gpu_model(name) == model
 
 
