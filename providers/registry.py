@@ -18,7 +18,9 @@ from providers.base import Provider
 
 PROVIDERS = {
     "aws": "providers.aws:Aws",
+    "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "kubernetes": "providers.kubernetes:Kubernetes",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"
