@@ -78,7 +78,7 @@ class Bench:
 @pytest.fixture
 def bench(script: Script, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     pauses: list[float] = []
-    pace = Pace(timeout_seconds=0.4, sleep=pauses.append, jitter=lambda: 0.0)
+    pace = Pace(0.4, sleep=pauses.append, jitter=lambda: 0.0, rest=lambda _: None)
     monkeypatch.setattr(http, "PACE", pace)
     for rig in RIGS.values():
         for variable, value in rig.environment.items():

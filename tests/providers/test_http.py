@@ -144,3 +144,15 @@ def test_request_and_receipt(script: Script, address: str) -> None:
 def test_wait_seconds(status: int, headers: dict[str, str], seconds: float) -> None:
     dated = {"date": "Sat, 03 Oct 2026 10:20:30 GMT", **headers}
     assert wait_seconds(Reply("/bill", {}, status, dated, b"")) == seconds
+
+
+def test_it_rests_between_requests_where_a_provider_asks_for_that(
+    script: Script, address: str
+) -> None:
+    script.on("/bill", GOOD)
+    waits: list[float] = []
+    pace = Pace(0.4, pytest.fail, lambda: 0.0, waits.append)
+    with Api(address, bearer(KEY), {}, pace=pace, seconds_between=1.5) as api:
+        for _ in range(3):
+            api.get("/bill")
+    assert waits == [1.5, 1.5]
