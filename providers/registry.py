@@ -19,6 +19,8 @@ from providers.base import Provider
 PROVIDERS = {
     "aws": "providers.aws:Aws",
     "focus": "providers.focus:Focus",
+    "jenkins": "providers.jenkins:Jenkins",
+    "lambda_labs": "providers.lambda_labs:LambdaLabs",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"

@@ -151,7 +151,7 @@ def test_it_rests_between_requests_where_a_provider_asks_for_that(
 ) -> None:
     script.on("/bill", GOOD)
     waits: list[float] = []
-    pace = Pace(0.4, pytest.fail, lambda: 0.0, waits.append)
+    pace = Pace(0.4, rest=waits.append)
     with Api(address, bearer(KEY), {}, pace=pace, seconds_between=1.5) as api:
         for _ in range(3):
             api.get("/bill")
