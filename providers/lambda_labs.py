@@ -109,6 +109,7 @@ class LambdaLabs:
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Take a sample, and gather the earlier ones that tell of `window`.
 
+        A delivery without rows is never sure to be empty: more likely samples were lost.
         Raises `Transient`, `Terminal` when the key is missing or refused, and `DataError` for
         replies of unknown shape.
         """
@@ -129,7 +130,6 @@ class LambdaLabs:
             Scope(days=window),
             (*samples, *(kept for kept, _ in events)),
             issues=tuple(self._unnamed([event for _, told in events for event in told])),
-            is_empty_for_sure=True,
         )
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:

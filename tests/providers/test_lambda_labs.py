@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from finops import checks
+from finops import charges, checks
 from finops.errors import ConfigError, DataError, Terminal, Transient
 from finops.normalize import canonical
 from finops.partition import Window
@@ -24,7 +24,7 @@ from providers.lambda_labs import LambdaLabs, LambdaLabsSettings
 from providers.lambda_labs_intervals import Life, Sight, life, slices
 from providers.lambda_labs_replies import Event, Thing
 from tests.finops.company import snapshot
-from tests.stubs.rig_lambda_labs import answer, event, events, instance, types
+from tests.stubs.rig_lambda_labs import answer, event, events, instance, offer, types
 from tests.stubs.scripted import Answer, Script
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "lambda_labs"
@@ -112,6 +112,8 @@ def test_recorded_samples_and_events_become_a_bill(store: RawStore) -> None:
     ]
     assert found["x_Provisional"].to_list() == [False, False, False, True, False]
     assert found["x_GpuHours"].to_list() == [164, 96, 6, 18, Decimal("1.5")]
+    assert found["x_GpuModel"].to_list() == ["H100"] * 2 + ["A10"] * 3
+    assert found["x_InstanceType"][0] == "gpu_8x_h100_sxm5"
     assert found["Tags"][0] == '{"project": "detector", "team": "vision"}'
     assert found["x_CostSource"].unique().to_list() == ["rate_card"]
     assert checks.counts(found) == {}
@@ -256,6 +258,26 @@ def test_a_refused_delivery_is_no_sample(account: Account, store: RawStore, tmp_
     account.at("01 11:00:00", instance("i1"), instance("i2"))
     again.withdraw()
     assert snapshot(warehouse.root) == before
+
+
+def test_lost_samples_erase_no_charge(account: Account, store: RawStore, tmp_path: Path) -> None:
+    warehouse = LocalWarehouse(tmp_path / "warehouse")
+    account.at("01 10:00:00", instance("i1"))
+    delivery = account.at("01 11:00:00", instance("i1"))
+    charges.write(account.provider.charges(delivery, store.path), delivery, warehouse)
+    for key in list(warehouse.list("samples/")):
+        warehouse.delete(key)
+    delivery = account.at("01 12:00:00", instance("i1"))
+    with pytest.raises(DataError, match="0.75 USD were billed for these days before"):
+        charges.write(account.provider.charges(delivery, store.path), delivery, warehouse)
+
+
+def test_a_gpu_that_the_catalogue_does_not_know(account: Account) -> None:
+    strange = instance("i1", "gpu_4x_z9", instance_type=offer("gpu_4x_z9", 100, gpus=4))
+    account.at("01 10:00:00", strange)
+    found = account.rows(account.at("01 12:00:00", strange))
+    assert (found["x_GpuModel"][0], found["x_GpuCount"][0], found["x_GpuHours"][0]) == (None, 4, 8)
+    assert "A10 (24 GB PCIe)" in found["x_SourceColumns"][0]
 
 
 def test_a_sample_that_is_gone_is_named(account: Account, tmp_path: Path) -> None:

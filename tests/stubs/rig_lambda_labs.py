@@ -31,13 +31,13 @@ def instance(name: str, kind: str = "gpu_1x_a10", cents: int = 75, **more: Any) 
     }
 
 
-def offer(kind: str, cents: int) -> dict[str, Any]:
+def offer(kind: str, cents: int, gpus: int = 1) -> dict[str, Any]:
     """Write one instance type with its price."""
     return {
         "name": kind,
         "gpu_description": "A10 (24 GB PCIe)",
         "price_cents_per_hour": cents,
-        "specs": {"gpus": 1},
+        "specs": {"gpus": gpus},
     }
 
 
