@@ -123,11 +123,15 @@ def _sendable(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long to wait for an answer, and how to wait between tries."""
+    """How long to wait for an answer, and how to wait between tries.
+
+    `rest` keeps to a provider's limit when nothing is wrong: it waits between two good requests.
+    """
 
     timeout_seconds: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    rest: Callable[[float], None] = time.sleep
 
 
 PACE = Pace()
@@ -136,7 +140,8 @@ PACE = Pace()
 class Api:
     """A provider's HTTP API below one address, asked with one credential.
 
-    `advice` says what to do about a status, such as which permission a 403 lacks.
+    `advice` says what to do about a status, such as which permission a 403 lacks. Between two
+    requests it rests for `seconds_between`, where a provider allows so many a second only.
     """
 
     def __init__(
@@ -147,7 +152,10 @@ class Api:
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
         pace: Pace | None = None,
+        seconds_between: float = 0.0,
     ) -> None:
+        self._seconds_between = seconds_between
+        self._is_fresh = True
         self._secrets = credential.secrets
         self._advice = advice
         self._pace = pace or PACE
@@ -175,6 +183,9 @@ class Api:
         connections, 429 and 5xx that do not pass, `Terminal` for every other status.
         """
         asked = dict(parameters or {})
+        if self._seconds_between and not self._is_fresh:
+            self._pace.rest(self._seconds_between)
+        self._is_fresh = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 reply = self._ask(path, asked)

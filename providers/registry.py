@@ -20,7 +20,9 @@ PROVIDERS = {
     "aws": "providers.aws:Aws",
     "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "jenkins": "providers.jenkins:Jenkins",
     "kubernetes": "providers.kubernetes:Kubernetes",
+    "lambda_labs": "providers.lambda_labs:LambdaLabs",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"

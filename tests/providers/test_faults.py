@@ -75,11 +75,14 @@ class Bench:
         return intake.take(settings, self.warehouse, Taking(SOURCE, rig.window))
 
 
+def pace(pauses: list[float], timeout_seconds: float = 20.0) -> Pace:
+    return Pace(timeout_seconds, pauses.append, jitter=lambda: 0.0, rest=lambda _: None)
+
+
 @pytest.fixture
 def bench(script: Script, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     pauses: list[float] = []
-    pace = Pace(timeout_seconds=0.4, sleep=pauses.append, jitter=lambda: 0.0)
-    monkeypatch.setattr(http, "PACE", pace)
+    monkeypatch.setattr(http, "PACE", pace(pauses))
     for rig in RIGS.values():
         for variable, value in rig.environment.items():
             monkeypatch.setenv(variable, value)
@@ -109,10 +112,11 @@ def standing(warehouse: LocalWarehouse, window: Window) -> int:
 @every_endpoint
 @pytest.mark.parametrize("fault", standard_faults(Answer(b'{"a": 1}')), ids=lambda f: f.name)
 def test_a_fault_passes_or_leaves_everything_as_it_was(
-    fault: Fault, endpoint: Endpoint, rig: Rig, bench: Bench
+    fault: Fault, endpoint: Endpoint, rig: Rig, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.configure(rig)
     assert told(bench.take(rig)) == rig.rows
+    monkeypatch.setattr(http, "PACE", pace(bench.pauses, fault.timeout_seconds))
     before = snapshot(bench.warehouse.root)
     good = () if fault.repeats else rig.good[endpoint]
     if fault.raises is None:

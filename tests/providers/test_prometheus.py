@@ -26,7 +26,7 @@ def matrix(*values: Any, **labels: str) -> dict[str, Any]:
 
 
 def api(address: str) -> Api:
-    return Api(address, ANONYMOUS, {}, pace=Pace(0.4, lambda _: None, lambda: 0.0))
+    return Api(address, ANONYMOUS, {}, pace=Pace(20.0, lambda _: None, lambda: 0.0))
 
 
 def test_a_long_range_is_cut_without_gap_or_overlap() -> None:

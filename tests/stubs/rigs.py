@@ -1,8 +1,15 @@
 """Every network provider's rig, by provider."""
 
-from tests.stubs import rig_coreweave, rig_kubernetes, rig_runpod
+from tests.stubs import (
+    rig_coreweave,
+    rig_jenkins,
+    rig_kubernetes,
+    rig_lambda_labs,
+    rig_runpod,
+)
 from tests.stubs.rig import Rig
 
 RIGS: dict[str, Rig] = {
-    rig.provider: rig for rig in (rig_coreweave.RIG, rig_kubernetes.RIG, rig_runpod.RIG)
+    made.RIG.provider: made.RIG
+    for made in (rig_coreweave, rig_jenkins, rig_kubernetes, rig_lambda_labs, rig_runpod)
 }
