@@ -18,6 +18,7 @@ from providers.base import Provider
 
 PROVIDERS = {
     "aws": "providers.aws:Aws",
+    "azure": "providers.azure:Azure",
     "focus": "providers.focus:Focus",
     "runpod": "providers.runpod:RunPod",
 }
