@@ -26,7 +26,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _BUSY = frozenset({408, 429})
 _SERVER_FAULT = 500
 _REFUSED = 400
-_FOR_THEIR_OWN_RETRIES = ("hosts", "location_mode")
+_FOR_THEIR_OWN_RETRIES = ("hosts", "location_mode", "retry_to_secondary")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
 _LOG_IN = (
     "run where a managed or workload identity is present, set AZURE_CLIENT_ID, AZURE_TENANT_ID and "
@@ -119,6 +119,8 @@ class _Patience(HTTPPolicy[Any, Any]):
 
 def _is_lost(error: AzureError) -> bool:
     """Tell a broken connection from a refusal, such as of the identity."""
+    if isinstance(error, ClientAuthenticationError):
+        return False
     return not isinstance(error, HttpResponseError) or error.response is None
 
 

@@ -127,6 +127,11 @@ class BlobExport:
     def _client(self) -> ContainerClient:
         arguments = azure_access.clients(self.url)
         if self._secret is None:
+            if not self.url.startswith("https://"):
+                raise Terminal(
+                    f"{self.url}: an identity's token is only sent over https; set the source's "
+                    f"credential_env"
+                )
             identity = azure_access.identity()
             return ContainerClient(self._account, self._container, identity, **arguments)
         try:

@@ -58,7 +58,11 @@ class Delivered:
         }
         return {
             "manifestVersion": "2024-04-01",
-            "exportConfig": {"exportName": EXPORT, "type": "FocusCost", "dataVersion": "1.2-preview"},
+            "exportConfig": {
+                "exportName": EXPORT,
+                "type": "FocusCost",
+                "dataVersion": "1.2-preview",
+            },
             "deliveryConfig": {"partitionData": True, "fileFormat": "Csv"},
             "runInfo": about | ({"submittedTime": self.made} if self.made else {}),
             "blobCount": len(blobs),

@@ -13,7 +13,7 @@ from tests.stubs.scripted import Answer
 CONTAINER = "/acme/costs"
 FOLDER = f"billing/{EXPORT}"
 XML = {"Content-Type": "application/xml"}
-SECRET = "c2lnbmF0dXJlIHRoYXQgbm9ib2R5IG1heSBzZWU"  # noqa: S105 - made up
+SECRET = "c2lnbmF0dXJlIHRoYXQgbm9ib2R5IG1heSBzZWU"
 PART = "part_0_0001.csv"
 
 _RUN = Delivered({PART: ONE_ROW})
