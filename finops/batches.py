@@ -11,7 +11,7 @@ import polars as pl
 import polars_hash  # noqa: F401 - registers the `chash` namespace
 import pyarrow as pa
 
-from finops import checks, focus, money, normalize, wording
+from finops import checks, focus, gpus, money, normalize, wording
 from finops.errors import Issue
 from finops.focus import Column, Kind
 from finops.normalize import ROW, SUSPECT
@@ -115,6 +115,16 @@ def tidied(words: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
             words, bad = _with_canonical_json(words, column.name)
             untidy |= {f"{column.name}: {checks.BAD_JSON}": bad} if bad else {}
     return words, untidy
+
+
+def uncataloged(words: pl.DataFrame, provider: str) -> dict[str, int]:
+    """Count the charges for GPU machines of which nothing is known, a finding for each type."""
+    if not _has_values(words, "x_InstanceType"):
+        return {}
+    named = gpus.is_gpu_name(provider, pl.col("x_InstanceType"))
+    unknown = words.filter(named & pl.col("x_GpuModel").is_null())
+    counted = unknown.group_by("x_InstanceType").agg(pl.col(_USES).sum())
+    return {f"x_InstanceType: {name} {checks.UNCATALOGED}": uses for name, uses in counted.rows()}
 
 
 def identified(numbers: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:

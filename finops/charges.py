@@ -171,18 +171,18 @@ def _take_batch(
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
-    numbers, words = _judged(*batches.apart(inside), raw, tally)
+    numbers, words = _judged(*batches.apart(inside), delivery.provider, raw, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
 
 
 def _judged(
-    numbers: pl.DataFrame, words: pl.DataFrame, raw: RawObject, tally: _Tally
+    numbers: pl.DataFrame, words: pl.DataFrame, provider: str, raw: RawObject, tally: _Tally
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Tidy the words and count what is there; rows to set aside get their reason."""
     words, untidy = batches.tidied(words)
     rows = wording.whole(numbers, words)
-    broken = {**checks.counts(rows), **untidy}
+    broken = {**checks.counts(rows), **untidy, **batches.uncataloged(words, provider)}
     for check, count in broken.items():
         tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
     amounts = billed(rows)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 import polars as pl
 from pydantic import Field, field_validator
 
-from finops import gpus, money, tabular
+from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
@@ -40,8 +40,9 @@ _INSTANCE_HOURS = (
     r":([a-z0-9-]+\.[a-z0-9-]+)$"
 )
 _SAGEMAKER_HOURS = (
-    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:ml\.([a-z0-9.-]+)$"
+    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:(ml\.[a-z0-9.-]+)$"
 )
+_SAGEMAKER = "ml."
 _HOURS = ("hrs", "hours", "hour")
 
 
@@ -195,7 +196,8 @@ class Aws:
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
 
-        `x_GpuHours` is instance hours times GPUs, from the instance type in the meter's name.
+        `x_InstanceType` is read from the meter's name, `x_GpuHours` is its hours times GPUs, and
+        a region that AWS left without a name gets the one of its id.
         Raises `DataError` for a file that is neither.
         """
         for kept in delivery.objects:
@@ -207,7 +209,7 @@ class Aws:
                 rows = aws_cur_legacy.to_cur(rows)
                 names = rows.collect_schema().names()
             rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
-            yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
+            yield Bill(kept, _with_regions(_with_gpus(_with_plain_maps(rows), kept.name)))
 
     def _access(self) -> Access:
         settings = self._settings
@@ -320,4 +322,15 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
     hours = pl.when(is_hours).then(quantity)
-    return rows.with_columns(gpus.columns("aws", instance_type, hours))
+    # A step of its own: else the type would be read from the meter anew for every GPU fact.
+    typed = rows.with_columns(instance_type.alias("x_InstanceType"))
+    listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)
+    return typed.with_columns(gpus.columns("aws", listed, hours))
+
+
+def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:
+    names = rows.collect_schema().names()
+    if "RegionId" not in names:
+        return rows
+    given = pl.col("RegionName") if "RegionName" in names else None
+    return rows.with_columns(regions.column("aws", pl.col("RegionId"), given))

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops import gpus, money
+from finops import gpus, money, regions
 from finops.errors import DataError
 from finops.normalize import CORE
 
@@ -166,6 +166,9 @@ class _Facts:
         return {
             "SkuMeter": pl.coalesce(self.text("SkuMeter"), self.text("x_SkuMeterName")),
             "SkuPriceDetails": self._details(),
+            "RegionName": regions.column(
+                "azure", self._ids()["RegionId"], _present(self.text("RegionName"), _NO_VALUE)
+            ),
             "x_CostSource": pl.lit("billed"),
             "x_InstanceType": self._instance_type(),
         }
@@ -269,16 +272,18 @@ class _Facts:
         """Find the machine's size, such as Standard_ND96isr_H100_v5, on the charges of machines.
 
         Disks, licences and addresses of a machine carry its size too: only its own hours count.
+        A meter's name is not always its size, so it is only taken for machines with GPUs.
         """
         is_machine = pl.coalesce(self._meter_category(), self.text("ServiceName")).is_in(
             [_VIRTUAL_MACHINES]
         )
         meter = pl.coalesce(self.text("x_SkuMeterName"), self.text("SkuMeter"))
-        size = meter.str.replace(_NOT_RESERVED, "").str.replace_all(" ", "_", literal=True)
+        size = "Standard_" + meter.str.replace(_NOT_RESERVED, "").str.replace_all(" ", "_")
+        is_gpu = gpus.is_gpu_name("azure", size) & size.str.contains("/", literal=True).not_()
         found = pl.coalesce(
             self.text("x_SkuInstanceType"),
             self._details().str.extract(r'"ServiceType"\s*:\s*"([^"]+)"'),
-            pl.when(size.str.contains("/", literal=True).not_()).then("Standard_" + size),
+            pl.when(is_gpu).then(size),
         )
         return pl.when(self._is_usage & is_machine).then(found)
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from finops import credentials, gpus
+from finops import credentials, gpus, regions
 from finops.errors import DataError, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
@@ -192,6 +192,7 @@ class RunPod:
             "ResourceId": usage.resource_id,
             "ResourceName": pod.name,
             "RegionId": pod.data_center,
+            "RegionName": regions.names("runpod").get(pod.data_center or ""),
             "SkuId": pod.gpu_id,
             "Tags": pod.tags,
             "x_Provisional": fetched_at is not None and usage.end > fetched_at,
@@ -303,6 +304,7 @@ def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
         "PricingUnit": unit,
         "ConsumedQuantity": hours,
         "ConsumedUnit": unit,
+        "x_InstanceType": pod.gpu_id,
         "x_GpuModel": known.model if known else None,
         "x_GpuCount": count,
         "x_GpuHours": hours * count if hours is not None and count else None,

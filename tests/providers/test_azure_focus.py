@@ -4,12 +4,10 @@ import csv
 import io
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from finops import gpus
 from finops.normalize import canonical, canonical_json
 from providers import azure_focus
 from tests.stubs.azure_export import FOCUS
@@ -141,40 +139,41 @@ def test_the_details_of_a_sku_are_kept_as_focus_wants_them(
     assert details["ServiceType"] == "Standard_ND96isr_H100_v5"
 
 
-def cured_types() -> list[str | None]:
-    found = azure_focus.cured(frame().lazy(), "bill").collect()
-    return found["x_InstanceType"].to_list()
-
-
-def test_machine_sizes_come_from_the_details_or_the_meter() -> None:
-    found = dict(zip(NAMES, cured_types(), strict=True))
-    assert {name: size for name, size in found.items() if size} == {
+def test_machine_sizes_come_from_the_details_or_the_meter(
+    rows: dict[str, dict[str, object]],
+) -> None:
+    assert {name: row["x_InstanceType"] for name, row in rows.items() if row["x_InstanceType"]} == {
         "on demand": "Standard_ND96isr_H100_v5",
         "spot": "Standard_NC24ads_A100_v4",
         "reserved usage": "Standard_ND96isr_H100_v5",
-        "covered usage": "Standard_D4s_v5",
         "unused": "Standard_ND96isr_H100_v5",
         "new machine": "Standard_ND999xyz_Z1_v9",
     }
 
 
-def test_gpu_hours_are_hours_of_use_times_gpus(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    known = gpus.known("azure") | {
-        "Standard_ND96isr_H100_v5": gpus.GpuInstance("H100", 8, 80),
-        "Standard_NC24ads_A100_v4": gpus.GpuInstance("A100", 1, 80),
-    }
-    monkeypatch.setattr(gpus, "known", lambda _: known)
-    found = cure(frame())
-    hours = {name: row["x_GpuHours"] for name, row in found.items() if row["x_GpuHours"]}
+def test_gpu_hours_are_hours_of_use_times_gpus(rows: dict[str, dict[str, object]]) -> None:
+    hours = {name: row["x_GpuHours"] for name, row in rows.items() if row["x_GpuHours"]}
     assert hours == {
         "on demand": Decimal(192),
         "spot": Decimal("5.5"),
         "reserved usage": Decimal(192),
     }
-    assert found["new machine"]["x_GpuModel"] is None
-    assert found["covered usage"]["x_GpuModel"] is None
+    assert (rows["spot"]["x_GpuModel"], rows["spot"]["x_GpuMemoryGiB"]) == ("A100", 80)
+    assert rows["new machine"]["x_GpuModel"] is None
+
+
+def test_hours_by_the_hundred_are_not_taken_for_hours() -> None:
+    hundreds = frame().with_columns(pl.col("ConsumedUnit").str.replace("Hours", "100 Hours"))
+    found = cure(hundreds)["on demand"]
+    assert (found["x_GpuModel"], found["x_GpuHours"]) == ("H100", None)
+
+
+def test_a_region_without_name_gets_the_one_of_its_id(
+    rows: dict[str, dict[str, object]],
+) -> None:
+    nameless = frame().with_columns(pl.lit("").alias("RegionName"))
+    assert cure(nameless)["on demand"]["RegionName"] == "West Europe"
+    assert rows["rounding"]["RegionName"] is None
 
 
 def test_doubles_and_decimals_give_the_same_rows(rows: dict[str, dict[str, object]]) -> None:

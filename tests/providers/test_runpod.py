@@ -92,6 +92,7 @@ def test_rows_of_v2(provider: RunPod, script: Script, store: RawStore) -> None:
     assert found["x_GpuHours"].to_list() == ["2", "1", None, None]
     assert found["x_GpuModel"].to_list() == ["H100", "H100", None, None]
     assert found["x_GpuCount"].to_list() == [2, 2, None, None]
+    assert found["x_InstanceType"].to_list() == [*["NVIDIA H100 80GB HBM3"] * 2, None, None]
     assert found["Tags"].to_list()[1:] == [
         '{"project": "detector", "team": "vision"}',
         None,
@@ -182,6 +183,7 @@ def test_falls_back_to_v1(status: int, provider: RunPod, script: Script, store: 
     assert found["x_GpuHours"].to_list() == ["1", "2", None]
     assert found["ConsumedQuantity"].to_list() == ["0.5", "1", "1"]
     assert found["RegionId"].to_list() == ["EU-NL-1", "EU-NL-1", None]
+    assert found["RegionName"].to_list() == ["EU-NL-1", "EU-NL-1", None]
     assert found["ChargePeriodStart"][0] == datetime(2026, 10, 1, 3, tzinfo=UTC)
     assert script.asked("/v1/billing/pods")[0].parameters["grouping"] == "podId"
 
