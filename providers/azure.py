@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Protocol
+from urllib.parse import urlsplit
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -28,8 +29,10 @@ from providers.base import Bill, Probe, Settings
 
 _ATTEMPTS = 3
 _MANIFEST, _DATA, _QUERY = "manifest", "data", "query"
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _IDENTITY_ADVICE = "or remove credential_env to read it as the machine's own identity"
-_MAY_STILL_MOVE = timedelta(days=5)
+_DAY = timedelta(days=1)
+_MAY_STILL_MOVE = 5 * _DAY
 # Azure's totals are doubles, and each of its rows is rounded by itself.
 _ROUNDING = Decimal("0.01")
 
@@ -82,8 +85,7 @@ class AzureSettings(Settings):
 
 
 def _over_tls(url: str) -> str:
-    host = url.partition("://")[2].partition("/")[0].rpartition(":")[0]
-    if url.startswith("http://") and host not in {"127.0.0.1", "localhost"}:
+    if url.startswith("http://") and urlsplit(url).hostname not in _THIS_MACHINE:
         raise ValueError(f"{url!r} would send the credential in the clear; write https://")
     return url
 
@@ -258,18 +260,21 @@ class Azure:
         purse = store.purse(f"azure-query/{self._source}", today, settings.queries_per_day)
         query = azure_query.Query(settings.query_scope, settings.query_url, purse.take)
         try:
-            totals = query.totals(_span(whole))
+            totals = query.totals(_until_today(whole, today))
         except azure_query.AllowanceSpent:
             said = f"the day's {settings.queries_per_day} requests to Cost Management are made"
             return (), (Issue(self._source, f"{said}; not reconciled", Severity.INFO),)
         except FinopsError as error:
             return (), (Issue(self._source, f"not reconciled: {error}", Severity.WARNING),)
-        place = f"Cost Management {settings.query_scope} {_span(whole)}"
+        place = f"Cost Management {settings.query_scope} {_until_today(whole, today)}"
         store.keep(azure_query.verbatim(totals), place, {"kind": _QUERY})
-        return tuple(
-            self._stated(month, run, totals.months.get(month, {}), kept[run.stored.uri])
+        stated = [
+            self._stated(month, run, totals.months[month], kept[run.stored.uri])
             for month, run in whole.items()
-        ), ()
+            if month in totals.months
+        ]
+        untold = [self._untold(month) for month in whole if month not in totals.months]
+        return tuple(stated), tuple(untold)
 
     def _stated(
         self,
@@ -285,6 +290,14 @@ class Azure:
             frozenset(each.sha256 for each in kept if each.receipt["kind"] == _DATA),
             billed=amounts,
             tolerance=_ROUNDING if _is_closed(month, run) else max(_ROUNDING, largest * share),
+        )
+
+    def _untold(self, month: str) -> Issue:
+        return Issue(
+            f"{self._source}: {month}",
+            "not reconciled: Cost Management states no cost for it; check that query_scope is the "
+            "scope of the export",
+            Severity.WARNING,
         )
 
     def _partial(self, month: str) -> Issue:
@@ -368,9 +381,10 @@ def _without(rows: pl.LazyFrame, months: Sequence[str]) -> pl.LazyFrame:
     return rows.with_row_index(GIVEN_ROW).filter(month.is_in(list(months)).not_().fill_null(True))
 
 
-def _span(months: Mapping[str, Run]) -> Window:
-    first, last = min(months), max(months)
-    return Window(Window.of_period(first).start, Window.of_period(last).end)
+def _until_today(months: Mapping[str, Run], today: date) -> Window:
+    """Span `months`, but not into the future, of which Query knows nothing."""
+    start, end = Window.of_period(min(months)).start, Window.of_period(max(months)).end
+    return Window(start, max(start + _DAY, min(end, today + _DAY)))
 
 
 def _is_closed(month: str, run: Run) -> bool:

@@ -39,11 +39,6 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
 
 
-def is_safe(url: str) -> bool:
-    """Tell an address to which a credential may be sent."""
-    return url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
-
-
 def identity() -> DefaultAzureCredential:
     """Find the identity to act as: environment, workload or managed identity, then `az login`."""
     return DefaultAzureCredential(exclude_interactive_browser_credential=True)

@@ -1,7 +1,7 @@
 """Curing what Azure's FOCUS exports get wrong, as Microsoft's own list of gaps says.
 
-BilledCost is never touched. Of every other value that is changed, the delivered one stays beside
-it, as text, in `x_Delivered<Column>`: null where nothing was changed.
+BilledCost is never touched. Where a changed value cannot be told from the new one, the delivered
+one stays beside it, as text, in `x_Delivered<Column>`: null where nothing was changed.
 
 - A cost or unit price of 0 on a charge that costs something is not free but unknown (Marketplace,
   reservations under a Microsoft Customer Agreement): null.
@@ -28,6 +28,13 @@ from finops.normalize import CORE
 
 DELIVERED = "x_Delivered"
 
+_KEPT = (
+    "BillingAccountId",
+    "CommitmentDiscountId",
+    "EffectiveCost",
+    "PricingCategory",
+    "SubAccountId",
+)
 _MICROSOFT = "Microsoft"
 _OTHER = "Other"
 _NO_VALUE = ("-1", "-2", "Unassigned")
@@ -120,8 +127,8 @@ def cured(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     facts = _Facts(schema)
     changed = facts.changed()
     delivered = [
-        facts.delivered(column, value).alias(f"{DELIVERED}{column}")
-        for column, value in changed.items()
+        facts.delivered(column, changed[column]).alias(f"{DELIVERED}{column}")
+        for column in _KEPT
         if column in schema
     ]
     values = [value.alias(column) for column, value in changed.items()]

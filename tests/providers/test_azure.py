@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from azure.mgmt.costmanagement.models import Export
+from azure.mgmt.costmanagement import models
 from pydantic import ValidationError
 
 from finops import charges
@@ -304,8 +304,19 @@ def test_bad_settings(settings: dict[str, Any]) -> None:
 
 def test_the_documented_export_is_one_that_the_client_knows() -> None:
     page = (Path(__file__).parents[2] / "docs" / "providers" / "azure.md").read_text()
-    (export,) = [json.loads(each.split("```")[0]) for each in page.split("```json\n")[1:]]
-    made = Export(export)
-    assert made.definition is not None
-    assert made.definition.type == "FocusCost"
-    assert set(export["properties"]) <= set(made["properties"])
+    (document,) = [json.loads(each.split("```")[0]) for each in page.split("```json\n")[1:]]
+    export = models.Export(document)
+    assert export.definition.data_set.configuration.data_version == "1.2-preview"
+    assert export.delivery_info.destination.root_folder_path == "billing"
+    assert export.partition_data is True
+    chosen = {
+        models.ExportType: export.definition.type,
+        models.TimeframeType: export.definition.timeframe,
+        models.GranularityType: export.definition.data_set.granularity,
+        models.FormatType: export.format,
+        models.CompressionModeType: export.compression_mode,
+        models.DataOverwriteBehaviorType: export.data_overwrite_behavior,
+        models.RecurrenceType: export.schedule.recurrence,
+        models.StatusType: export.schedule.status,
+    }
+    assert all(value in list(kind) for kind, value in chosen.items())

@@ -184,7 +184,7 @@ class Source:
     def __init__(self, folder: Path, address: str, script: Script, store: RawStore) -> None:
         self.script = script
         self._folder = folder
-        self._address = address
+        self.address = address
         self._store = store
 
     def answer(self, answer: Answer) -> None:
@@ -192,7 +192,7 @@ class Source:
 
     def fetch(self, made: str = LATE, **settings: Any) -> Delivery:
         write(self._folder, Delivered({"part_0_0001.csv": FOCUS}, made=made))
-        chosen = {"export": EXPORT, "query_scope": SCOPE, "query_url": self._address} | settings
+        chosen = {"export": EXPORT, "query_scope": SCOPE, "query_url": self.address} | settings
         provider = Azure("az", AzureSettings.model_validate(chosen), self._folder)
         return provider.fetch(OCTOBER, self._store)
 
@@ -234,3 +234,19 @@ def test_the_days_requests_are_counted(source: Source) -> None:
     assert issue.severity is Severity.INFO
     assert issue.message == "the day's 1 requests to Cost Management are made; not reconciled"
     assert len(source.script.asked(PATH)) == 1
+
+
+def test_a_total_that_is_not_stated_is_said(source: Source) -> None:
+    source.answer(Answer(b"", 204))
+    delivery = source.fetch()
+    (issue,) = delivery.issues
+    assert "states no cost for it" in issue.message
+    assert len(delivery.stated) == 1
+
+
+def test_the_total_is_a_probe_of_its_own(source: Source) -> None:
+    source.answer(Answer(b'{"error": {"code": "AuthorizationFailed"}}', 403))
+    settings = AzureSettings(export=EXPORT, query_scope=SCOPE, query_url=source.address)
+    probes = Azure("az", settings, Path()).probes()
+    with pytest.raises(Terminal, match="grant the role Cost Management Reader"):
+        probes["Cost Management tells totals"]()
