@@ -278,7 +278,7 @@ class _Facts:
     def _instance_type(self) -> pl.Expr:
         """Find the machine's size, such as Standard_ND96isr_H100_v5, on the charges of machines.
 
-        Disks, licences and addresses of a machine carry its size too: only its own hours count.
+        Disks, licenses and addresses of a machine carry its size too: only its own hours count.
         A meter's name is not always its size, so it is only taken for machines with GPUs.
         """
         is_machine = pl.coalesce(self._meter_category(), self.text("ServiceName")).is_in(
