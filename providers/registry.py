@@ -19,7 +19,9 @@ from providers.base import Provider
 PROVIDERS = {
     "aws": "providers.aws:Aws",
     "azure": "providers.azure:Azure",
+    "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "kubernetes": "providers.kubernetes:Kubernetes",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"
