@@ -202,18 +202,13 @@ class Api:
                     raise Terminal(self._refusal(reply))
                 fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
             if attempt < ATTEMPTS:
-                self._pace.sleep(self._pause(attempt, asked_to_wait))
+                self._pace.sleep(pause_seconds(self._pace, attempt, asked_to_wait))
         raise fault
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Reply:
         answer = self._client.get(path, params=parameters)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(path, parameters, answer.status_code, headers, answer.content)
-
-    def _pause(self, attempt: int, asked_to_wait: float) -> float:
-        own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
-        spread = 1 + _JITTER * self._pace.jitter()
-        return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
 
     def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
         return Transient(
@@ -252,6 +247,13 @@ class Api:
 
 def _authorized(credential: Credential) -> dict[str, str]:
     return {} if credential.authorization is None else {"Authorization": credential.authorization}
+
+
+def pause_seconds(pace: Pace, attempt: int, asked_to_wait: float) -> float:
+    """Tell how long to pause after try number `attempt`: longer each time, or as long as asked."""
+    own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+    spread = 1 + _JITTER * pace.jitter()
+    return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
 
 
 def wait_seconds(reply: Reply) -> float:

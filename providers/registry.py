@@ -18,6 +18,7 @@ from providers.base import Provider
 
 PROVIDERS = {
     "aws": "providers.aws:Aws",
+    "azure": "providers.azure:Azure",
     "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
     "jenkins": "providers.jenkins:Jenkins",

@@ -6,6 +6,7 @@ from finops.errors import ProviderError, Terminal, Transient
 from tests.stubs.scripted import JSON, Answer
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
+CUT = "complete JSON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ def standard_faults(good: Answer) -> list[Fault]:
         Fault("reset mid-body", (reset,), waits=(1,)),
         Fault("reset for ever", (reset,), Transient, "try 5 of 5", repeats=True),
         Fault("HTML with 200", (Answer(b"<html>", 200, HTML),), Transient, "text/html"),
-        Fault("JSON cut in half", (half,), Transient, "complete JSON", repeats=True),
-        Fault("empty body", (Answer(b"", 200, JSON),), Transient, "complete JSON"),
+        Fault("JSON cut in half", (half,), Transient, CUT, repeats=True),
+        Fault("empty body", (Answer(b"", 200, JSON),), Transient, CUT),
         Fault(
             "redirect", (Answer(b"", 302, {"Location": "http://127.0.0.1:9/"}),), Terminal, "302"
         ),

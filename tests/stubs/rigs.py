@@ -1,6 +1,7 @@
 """Every network provider's rig, by provider."""
 
 from tests.stubs import (
+    rig_azure,
     rig_coreweave,
     rig_jenkins,
     rig_kubernetes,
@@ -9,7 +10,6 @@ from tests.stubs import (
 )
 from tests.stubs.rig import Rig
 
-RIGS: dict[str, Rig] = {
-    made.RIG.provider: made.RIG
-    for made in (rig_coreweave, rig_jenkins, rig_kubernetes, rig_lambda_labs, rig_runpod)
-}
+_MADE = (rig_azure, rig_coreweave, rig_jenkins, rig_kubernetes, rig_lambda_labs, rig_runpod)
+
+RIGS: dict[str, Rig] = {made.RIG.provider: made.RIG for made in _MADE}
