@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 
 from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
@@ -35,12 +36,13 @@ class Taken:
     provider: str
     charges: Ingested | None
     workloads: Listed | None
+    fetch_issues: tuple[Issue, ...] = ()
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        return tuple(
-            issue for told in (self.charges, self.workloads) if told for issue in told.issues
-        )
+        """Say what was wrong: first with the delivery, then with its rows."""
+        told = [told.issues for told in (self.charges, self.workloads) if told]
+        return (*self.fetch_issues, *chain.from_iterable(told))
 
     def __str__(self) -> str:
         told = []
@@ -100,7 +102,7 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
         if billed is None and not replacement.is_decided(warehouse, name):
             store.withdraw()
         raise
-    taken = Taken(name, provider.NAME, billed, listed)
+    taken = Taken(name, provider.NAME, billed, listed, delivery.issues)
     warehouse.replace(_receipt_key(config, taking), _receipt(taken))
     return taken
 
