@@ -21,6 +21,7 @@ PROVIDERS = {
     "focus": "providers.focus:Focus",
     "github_actions": "providers.github_actions:GitHubActions",
     "runpod": "providers.runpod:RunPod",
+    "sdk": "providers.sdk:Sdk",
 }
 GROUP = "terradev_finops.providers"
 

@@ -116,7 +116,9 @@ def test_every_product_that_was_billed_becomes_a_row(store: RawStore) -> None:
 def test_rows_are_a_whole_focus_bill(store: RawStore) -> None:
     provider = recorded()
     bills = list(provider.charges(provider.fetch(TWO_DAYS, store), store.path))
-    lifted = pl.concat([canonical(bill.rows, bill.raw.name).collect() for bill in bills])
+    lifted = pl.concat(
+        [canonical(bill.rows, bill.raw.name).collect() for bill in bills], how="diagonal"
+    )
     assert lifted["BilledCost"].sum() == Decimal("18.1307204")
     assert lifted["EffectiveCost"].sum() == Decimal("18.1307204")
     assert lifted["ListCost"].sum() == Decimal("18.7307204")
