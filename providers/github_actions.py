@@ -152,13 +152,12 @@ class GitHubActions:
                 billed.setdefault(item.repository or "", []).append(item)
         for kept in _of_kind(delivery, _JOBS):
             repository = kept.receipt["repository"]
-            found = github_actions_jobs.jobs(
+            found = self._read_jobs(
                 _read(kept, path),
                 kept.name,
                 repository,
                 _fetched_at(kept),
-                self._machines,
-                Prices.of(billed.get(repository, ())),
+                billed.get(repository, ()),
             )
             if found:
                 schema = {name: workloads.SCHEMA[name] for name in found[0]}
@@ -267,13 +266,27 @@ class GitHubActions:
             api, repository, window.start_at, window.end_at, earlier
         )
         receipt = {"kind": _JOBS, "repository": repository}
+        kept: list[RawObject] = []
         try:
-            return [
-                store.keep(reply.body, f"{PROVIDER}{reply.name}", {**receipt, **reply.receipt()})
-                for reply in replies
-            ]
+            for reply in replies:
+                # What cannot be read must be known before the charges are written.
+                self._read_jobs(reply.json(), reply.name, repository, None, ())
+                name = f"{PROVIDER}{reply.name}"
+                kept.append(store.keep(reply.body, name, {**receipt, **reply.receipt()}))
         except Gone:
             return None
+        return kept
+
+    def _read_jobs(
+        self,
+        document: Any,
+        name: str,
+        repository: str,
+        seen_at: datetime | None,
+        billed: Sequence[Item],
+    ) -> list[dict[str, object]]:
+        prices = Prices.of(billed)
+        return github_actions_jobs.jobs(document, name, repository, seen_at, self._machines, prices)
 
     def _unread(self, repository: str) -> Issue:
         return Issue(

@@ -116,9 +116,7 @@ def job_pages(
             path = f"/repos/{repository}/actions/runs/{run['id']}/jobs"
             # Somebody may delete a run after it was listed.
             with suppress(Gone):
-                for reply in _paged(api, path, {"filter": "all"}):
-                    _job_list(reply.json(), reply.name)
-                    yield reply
+                yield from _paged(api, path, {"filter": "all"})
 
 
 def jobs(
@@ -136,19 +134,13 @@ def jobs(
     try:
         return [
             _workload(job, place, repository, seen_at, machines, prices)
-            for place, job in enumerate(_job_list(document, name))
+            for place, job in enumerate(document["jobs"])
         ]
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{name}: is not a list of GitHub jobs as it is known "
             f"({type(error).__name__}: {error}); nothing of it was taken"
         ) from None
-
-
-def _job_list(document: Any, name: str) -> list[Any]:
-    if not isinstance(document, dict) or not isinstance(document.get("jobs"), list):
-        raise DataError(f"{name}: is not a list of GitHub jobs; nothing of it was taken")
-    return list(document["jobs"])
 
 
 def _runs(api: Replies, path: str, first: datetime, last: datetime) -> Iterator[Mapping[str, Any]]:

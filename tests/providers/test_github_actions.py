@@ -102,13 +102,8 @@ def test_every_product_that_was_billed_becomes_a_row(store: RawStore) -> None:
     ]
     assert found["ResourceId"].to_list() == ["acme/train", "acme/train", None, "acme/train", None]
     assert found["ConsumedQuantity"].to_list() == ["100", "90.5", "0.6", "20.000000001", "1"]
-    assert found["ConsumedUnit"].to_list() == [
-        "Minutes",
-        "Minutes",
-        "User-Months",
-        "GB-Hours",
-        "Gates",
-    ]
+    units = found["ConsumedUnit"].to_list()
+    assert units == ["Minutes", "Minutes", "User-Months", "GB-Hours", "Gates"]
     assert found["ChargePeriodStart"].unique().to_list() == [datetime(2026, 10, 1, tzinfo=UTC)]
     assert found["ChargePeriodEnd"].unique().to_list() == [datetime(2026, 10, 2, tzinfo=UTC)]
 
@@ -361,6 +356,29 @@ def test_usage_of_unknown_shape_is_refused(
 ) -> None:
     script.on(USAGE, Answer(body))
     with pytest.raises(DataError, match="billing usage as it is known"):
+        github.fetch(DAY, store)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"jobs": [{}]}', b'{"jobs": [{"id": 1, "run_id": 1, "name": "x"}]}']
+)
+def test_jobs_of_unknown_shape_are_refused_before_charges_are_written(
+    body: bytes, github: GitHubActions, script: Script, store: RawStore
+) -> None:
+    script.on(USAGE, usage({}))
+    script.on(RUNS, runs(501))
+    script.on(f"{RUNS}/501/jobs", Answer(body))
+    with pytest.raises(DataError, match="list of GitHub jobs as it is known"):
+        github.fetch(DAY, store)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"workflow_runs": [{}], "total_count": 1}'])
+def test_runs_of_unknown_shape_are_refused(
+    body: bytes, github: GitHubActions, script: Script, store: RawStore
+) -> None:
+    script.on(USAGE, usage({}))
+    script.on(RUNS, Answer(body))
+    with pytest.raises(DataError, match="list of GitHub workflow runs as it is known"):
         github.fetch(DAY, store)
 
 
