@@ -70,8 +70,6 @@ class Delivery:
     """What could not be had beside the rows, such as a total to hold them against."""
     is_empty_for_sure: bool = False
     """The provider was asked twice: when there are no rows, then there really are none."""
-    issues: tuple[Issue, ...] = ()
-    """What could not be got or read, though the rest is worth taking."""
 
 
 class RawStore:

@@ -36,13 +36,14 @@ class Taken:
     provider: str
     charges: Ingested | None
     workloads: Listed | None
-    fetch_issues: tuple[Issue, ...] = ()
+    delivery_issues: tuple[Issue, ...] = ()
+    """What was wrong with the delivery, where no charges tell it."""
 
     @property
     def issues(self) -> tuple[Issue, ...]:
         """Say what was wrong: first with the delivery, then with its rows."""
         told = [told.issues for told in (self.charges, self.workloads) if told]
-        return (*self.fetch_issues, *chain.from_iterable(told))
+        return (*self.delivery_issues, *chain.from_iterable(told))
 
     def __str__(self) -> str:
         told = []
@@ -102,7 +103,7 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
         if billed is None and not replacement.is_decided(warehouse, name):
             store.withdraw()
         raise
-    taken = Taken(name, provider.NAME, billed, listed, delivery.issues)
+    taken = Taken(name, provider.NAME, billed, listed, () if billed else delivery.issues)
     warehouse.replace(_receipt_key(config, taking), _receipt(taken))
     return taken
 

@@ -85,7 +85,7 @@ def test_order_doubling_and_splitting_into_files_change_nothing(
     assert plain.oddities == shuffled.oddities
 
 
-@given(st.lists(events(), max_size=12))
+@given(st.lists(events(), max_size=12, unique_by=lambda event: event.id))
 def test_a_workload_is_one_row_that_never_ends_before_it_starts(told: list[Event]) -> None:
     found = fold(heard(told), GRACE, LATER).rows
     assert [row["workload_id"] for row in found] == sorted({each.workload_id for each in told})

@@ -116,10 +116,7 @@ def test_rows_are_a_whole_focus_bill(store: RawStore) -> None:
 
 
 def test_every_product_that_is_asked_for(
-    address: str,
-    waits: list[float],
-    script: Script,
-    store: RawStore,
+    address: str, waits: list[float], script: Script, store: RawStore
 ) -> None:
     hour = '"startTime": "2026-10-01T03:00:00Z", "endTime": "2026-10-01T04:00:00Z"'
     serverless = f'{{{hour}, "serverlessId": "ep1", "totalAmount": 0.5, "feeAmount": 0.1}}'
@@ -223,10 +220,7 @@ def test_a_product_that_is_named_must_be_readable(
 
 
 def test_one_product_on_v1_lists_pods_there(
-    address: str,
-    waits: list[float],
-    script: Script,
-    store: RawStore,
+    address: str, waits: list[float], script: Script, store: RawStore
 ) -> None:
     script.on("/v2/billing/.*", Answer(b"no", 403))
     script.on("/v1/pods", saved("v1/pods"))
@@ -389,12 +383,12 @@ def test_missing_recording_says_what_to_save(tmp_path: Path, store: RawStore) ->
 
 def test_same_replies_same_rows(store: RawStore) -> None:
     provider = recorded()
-    first = rows(provider, provider.fetch(WINDOW, store), store)
-    assert first.equals(rows(provider, provider.fetch(WINDOW, store), store))
+    first, second = (rows(provider, provider.fetch(WINDOW, store), store) for _ in "12")
+    assert first.equals(second)
 
 
 @pytest.mark.parametrize(
-    "settings", [{"api_url": "runpod.io"}, {"products": ["storage"]}, {"key": "x"}, {"tag_env": 3}]
+    "settings", [{"api_url": "runpod.io"}, {"products": ["x"]}, {"key": "x"}, {"tag_env": 3}]
 )
 def test_bad_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -70,8 +70,11 @@ def test_a_folder_of_reports_becomes_workloads(sdk: Sdk, folder: Path, tmp_path:
         ("serve-3", datetime(2026, 10, 2, tzinfo=UTC), datetime(2026, 10, 2, 0, 5, tzinfo=UTC)),
     ]
     assert found["gpu_count"].to_list() == [Decimal(8), Decimal(1), Decimal(1)]
+    with (folder / SERVE).open("ab") as file:
+        file.write(b"{")
     before = snapshot(warehouse.root / "workloads")
-    intake.take(config.load(tmp_path / "finops.toml"), warehouse, taking)
+    taken = intake.take(config.load(tmp_path / "finops.toml"), warehouse, taking)
+    assert len(taken.issues) == 1
     assert snapshot(warehouse.root / "workloads") == before
 
 
