@@ -21,10 +21,12 @@ PROVIDERS = {
     "azure": "providers.azure:Azure",
     "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "github_actions": "providers.github_actions:GitHubActions",
     "jenkins": "providers.jenkins:Jenkins",
     "kubernetes": "providers.kubernetes:Kubernetes",
     "lambda_labs": "providers.lambda_labs:LambdaLabs",
     "runpod": "providers.runpod:RunPod",
+    "sdk": "providers.sdk:Sdk",
 }
 GROUP = "terradev_finops.providers"
 

@@ -3,6 +3,7 @@
 from tests.stubs import (
     rig_azure,
     rig_coreweave,
+    rig_github_actions,
     rig_jenkins,
     rig_kubernetes,
     rig_lambda_labs,
@@ -10,6 +11,14 @@ from tests.stubs import (
 )
 from tests.stubs.rig import Rig
 
-_MADE = (rig_azure, rig_coreweave, rig_jenkins, rig_kubernetes, rig_lambda_labs, rig_runpod)
+_MADE = (
+    rig_azure,
+    rig_coreweave,
+    rig_github_actions,
+    rig_jenkins,
+    rig_kubernetes,
+    rig_lambda_labs,
+    rig_runpod,
+)
 
 RIGS: dict[str, Rig] = {made.RIG.provider: made.RIG for made in _MADE}
