@@ -35,7 +35,7 @@ _USES = "~uses"
 _MOST_NAMED = 5
 _FIELD_END = "\x1f"
 _NULL = "\x00"
-_EXAMPLES = {
+_UNREADABLE = {
     Kind.TIME: "is no time; write it as 2026-10-01T00:00:00Z",
     Kind.COUNT: "is no whole number",
 }
@@ -47,13 +47,15 @@ def unreadable(batch: pl.DataFrame, where: str) -> Iterator[Issue]:
         column = focus.BY_NAME[name.removeprefix(SUSPECT)]
         failed = batch.filter(pl.col(name).is_not_null() & pl.col(column.name).is_null())
         for row, text in failed.select(ROW, name).head(_MOST_NAMED).iter_rows():
-            said = _EXAMPLES.get(
-                column.kind, "is no finite number of at most 20 digits before the point"
-            )
             yield Issue(
                 f"{where}: row {row + 1}: {column.name}",
-                f"{text!r} {said}; correct it at the source",
+                f"{text!r} {unreadable_as(column.kind)}; correct it at the source",
             )
+
+
+def unreadable_as(kind: Kind) -> str:
+    """Say what is wrong with a value that `finops.normalize` could not read."""
+    return _UNREADABLE.get(kind, "is no finite number of at most 20 digits before the point")
 
 
 def rounding(batch: pl.DataFrame) -> dict[str, Decimal]:

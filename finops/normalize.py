@@ -31,7 +31,9 @@ CORE = (
 )
 """Without these a table is no FOCUS bill, whatever its version."""
 
-_RENAMED = {"ProviderName": "x_ProviderName", "PublisherName": "x_PublisherName"}
+RENAMED = {"ProviderName": "x_ProviderName", "PublisherName": "x_PublisherName"}
+"""Columns of FOCUS 1.0 to 1.3 that 1.4 does not have, and the names they are kept under."""
+
 _FALLBACKS: Mapping[str, Sequence[str]] = {
     # FOCUS 1.3 split ProviderName and PublisherName into who sells and who hosts.
     "ServiceProviderName": ("x_ProviderName", "x_PublisherName", "InvoiceIssuerName"),
@@ -44,20 +46,21 @@ _DOUBLED = re.compile(r"_duplicated_\d+$")
 """What Polars adds to a column name that a CSV header holds a second time."""
 
 
-def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+def canonical(rows: pl.LazyFrame, name: str, carried: Sequence[str] = ()) -> pl.LazyFrame:
     """Bring `rows` to `focus.CONTENT` plus the row number and suspect columns.
 
-    `name` is what messages call the bill. Raises `DataError` when it is no FOCUS bill.
+    `name` is what messages call the bill; columns in `carried` pass through as they are. Raises
+    `DataError` when it is no FOCUS bill.
     """
     rows = _unwrapped(_numbered(rows))
     schema = rows.collect_schema()
-    delivered = _matched(schema.names())
+    delivered = matched(schema.names())
     _demand_core(delivered, name)
     _refuse_doubled(schema.names(), name)
     types = {name: schema[source] for name, source in delivered.items()}
     typed = [column for column in focus.CONTENT if column.name in delivered]
     doubtful = [column for column in typed if _can_fail(column, types[column.name])]
-    unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW})
+    unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW, *carried})
     kept = [_as_json(unknown, schema).alias(focus.SOURCE_COLUMNS)] if unknown else []
     values = [
         _value(column, delivered[column.name], types[column.name]).alias(column.name)
@@ -67,7 +70,7 @@ def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     suspects = [_suspect(column, types[column.name]) for column in doubtful]
     # In two steps, so that a value is not converted a second time to see whether it failed.
     lifted = (
-        rows.select(pl.col(ROW).cast(pl.Int64), *values, *given, *kept)
+        rows.select(pl.col(ROW).cast(pl.Int64), *values, *given, *kept, *carried)
         .with_columns(suspects)
         .drop(_GIVEN + column.name for column in doubtful)
     )
@@ -106,11 +109,11 @@ def canonical_json(text: str | None) -> str | None:
     return canonical
 
 
-def _matched(names: Sequence[str]) -> dict[str, str]:
+def matched(names: Sequence[str]) -> dict[str, str]:
     """Map canonical names to delivered ones; some databases change the case on export."""
     by_lower = {name.strip().lower(): name for name in names}
     wanted = {name.lower(): name for name in focus.BY_NAME}
-    wanted |= {old.lower(): new for old, new in _RENAMED.items()}
+    wanted |= {old.lower(): new for old, new in RENAMED.items()}
     content = {column.name for column in focus.CONTENT} - {focus.SOURCE_COLUMNS}
     return {
         wanted[lower]: name
@@ -178,9 +181,9 @@ def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
 
 def _decimal(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Read exactly: text digit by digit, a double by the shortest text that names it."""
-    if dtype.is_float() or dtype == pl.String:
-        return _plain_text(source).cast(money.DTYPE, strict=False)
-    return source.cast(money.DTYPE, strict=False)
+    if dtype.is_integer() or dtype.is_decimal():
+        return source.cast(money.DTYPE, strict=False)
+    return _plain_text(source).cast(money.DTYPE, strict=False)
 
 
 def _plain_text(source: pl.Expr) -> pl.Expr:
