@@ -187,22 +187,17 @@ class Api:
             else:
                 if reply.status == httpx.codes.OK or reply.status in tolerate:
                     return reply
-                if not _may_pass(reply):
+                if not may_pass(reply):
                     raise Terminal(self._refusal(reply))
                 fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
             if attempt < ATTEMPTS:
-                self._pace.sleep(self._pause(attempt, asked_to_wait))
+                self._pace.sleep(pause_seconds(attempt, asked_to_wait, self._pace))
         raise fault
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Reply:
         answer = self._client.get(path, params=parameters)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(path, parameters, answer.status_code, headers, answer.content)
-
-    def _pause(self, attempt: int, asked_to_wait: float) -> float:
-        own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
-        spread = 1 + _JITTER * self._pace.jitter()
-        return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
 
     def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
         return Transient(
@@ -243,6 +238,13 @@ def _authorized(credential: Credential) -> dict[str, str]:
     return {} if credential.authorization is None else {"Authorization": credential.authorization}
 
 
+def pause_seconds(attempt: int, asked_to_wait: float, pace: Pace) -> float:
+    """Tell how long to wait after try `attempt`: twice as long each time, or as we were asked."""
+    own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+    spread = 1 + _JITTER * pace.jitter()
+    return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
+
+
 def wait_seconds(reply: Reply) -> float:
     """Tell how long a busy server asks to be left alone: the longest of what its headers say.
 
@@ -277,7 +279,8 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
-def _may_pass(reply: Reply) -> bool:
+def may_pass(reply: Reply) -> bool:
+    """Tell whether the same question may be answered later."""
     is_fault = reply.status in _BUSY or reply.status >= httpx.codes.INTERNAL_SERVER_ERROR
     return is_fault or _is_limited(reply)
 

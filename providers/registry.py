@@ -19,6 +19,7 @@ from providers.base import Provider
 PROVIDERS = {
     "aws": "providers.aws:Aws",
     "focus": "providers.focus:Focus",
+    "gcp": "providers.gcp:Gcp",
     "runpod": "providers.runpod:RunPod",
 }
 GROUP = "terradev_finops.providers"
