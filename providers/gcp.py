@@ -7,7 +7,7 @@ read before is taken from what was kept then; the others are read whole, and all
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from finops import credentials
-from finops.errors import ConfigError, Terminal
+from finops.errors import ConfigError, DataError, Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import gcp_detailed, gcp_focus, gcp_rows
 from providers.base import Bill, Probe, Settings
 from providers.gcp_days import Days, day_name
-from providers.gcp_queries import Kind, Query, Table, columns, rows, totals
+from providers.gcp_queries import DAY, MONTH, Kind, Query, Table, columns, rows, totals
 from providers.gcp_spool import DayFile, Spool
 
 if TYPE_CHECKING:
@@ -103,16 +103,23 @@ class Gcp:
             return {"the recorded rows are a billing export": self._demand_recorded}
         name = self._settings.table
         return {
-            "there are Google credentials": self._connect,
-            f"{name} is a billing export": lambda: self._connect().table(),
-            f"it may be queried in project {self._project}": self._any_totals,
+            "there are Google credentials": self._look_for_credentials,
+            f"{name} is a billing export": self._describe,
+            f"it may be queried in project {self._project}": self._ask_for_nothing,
         }
 
-    def _any_totals(self) -> None:
-        warehouse = self._connect()
-        table = warehouse.table()
-        answer = warehouse.ask(_nothing(table), table.location)
-        list(answer.pages)
+    def _look_for_credentials(self) -> None:
+        with self._connect():
+            pass
+
+    def _describe(self) -> None:
+        with self._connect() as warehouse:
+            warehouse.table()
+
+    def _ask_for_nothing(self) -> None:
+        with self._connect() as warehouse:
+            table = warehouse.table()
+            list(warehouse.ask(_nothing(table), table.location).pages)
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep the rows of every day in `window`, and of every invoice month that it touches.
@@ -125,10 +132,10 @@ class Gcp:
         if self._recorded is not None:
             kept = tuple(self._from_folder(store))
             return Delivery(self.NAME, self._source, scope, kept, is_empty_for_sure=False)
-        warehouse = self._connect()
-        table = warehouse.table()
-        days, stated = self._days(warehouse, table, window, store)
-        objects = self._kept_days(warehouse, table, days, store)
+        with self._connect() as warehouse:
+            table = warehouse.table()
+            days, stated = self._days(warehouse, table, window, store)
+            objects = self._kept_days(warehouse, table, days, store)
         return Delivery(
             self.NAME,
             self._source,
@@ -195,7 +202,7 @@ class Gcp:
             query = rows(table, wanted, days.until, self._slack)
             answer = warehouse.ask(query, table.location)
             receipt = _receipt(_ROWS, table, query, answer)
-            for file in _parted(answer):
+            for file in _parted(answer, [DAY, MONTH, *(name for name, _ in selected)], table.name):
                 read[file.day, file.month] = _keep_day(store, file, days, names, receipt)
         return [read[key] for key in sorted(read)]
 
@@ -230,11 +237,19 @@ def _nothing(table: Table) -> Query:
     return Query(f"SELECT 1 AS one FROM `{table.name}` LIMIT 0", ())  # noqa: S608 - a setting
 
 
-def _parted(answer: "Answer") -> Iterator[DayFile]:
-    """Part the rows by day; nothing is given before BigQuery sent all of them."""
+def _parted(answer: "Answer", asked: Sequence[str], table: str) -> Iterator[DayFile]:
+    """Part the rows by day; nothing is given before BigQuery sent all of them.
+
+    Columns are called as they were `asked` for: to BigQuery upper and lower case are the same.
+    """
+    if [name.lower() for name in answer.columns] != [name.lower() for name in asked]:
+        raise DataError(
+            f"{table}: BigQuery sent other columns than it was asked for; nothing was taken, "
+            f"report this with the library's version"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="finops-gcp-") as folder,
-        Spool(Path(folder), answer.columns) as spool,
+        Spool(Path(folder), asked) as spool,
     ):
         for page in answer.pages:
             spool.add(page)

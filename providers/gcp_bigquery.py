@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import google.auth
 from google.api_core import exceptions as google_errors
@@ -21,7 +21,7 @@ from google.oauth2 import service_account
 from finops.errors import ConfigError, DataError, Transient
 from providers import gcp_faults, http, paging
 from providers.gcp_faults import Place
-from providers.gcp_queries import Query, Table, kind_of
+from providers.gcp_queries import Query, Table, demand_export_time, kind_of
 from providers.gcp_session import paced
 
 Row = list[str | None]
@@ -52,6 +52,12 @@ class Warehouse:
         self._place = place
         self._location = location
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]
+
     def table(self) -> Table:
         """Describe the table; raises `DataError` when it is no billing export."""
         with self._faults():
@@ -60,13 +66,15 @@ class Warehouse:
             ).to_api_repr()
         fields = tuple(found.get("schema", {}).get("fields", ()))
         partitioning = found.get("timePartitioning")
-        return Table(
+        table = Table(
             self._place.table,
             kind_of((str(entry["name"]) for entry in fields), self._place.table),
             fields,
             is_by_export_day=partitioning is not None and not partitioning.get("field"),
             location=self._location or found.get("location"),
         )
+        demand_export_time(table)
+        return table
 
     def ask(self, query: Query, location: str | None) -> Answer:
         """Run a query and wait for its end; its rows are read as they are taken."""

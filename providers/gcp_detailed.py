@@ -193,9 +193,8 @@ class _Charges:
     def _commitment(self) -> dict[str, pl.Expr]:
         """Name the commitment of usage that one covers, and of the fees for one."""
         is_resource_based = self._has_credit(_RESOURCE_BASED)
-        commitment = pl.coalesce(
-            self._text("subscription_instance_id"), self._text("consumption_model_id")
-        )
+        model = pl.when(self._has_model()).then(self._text("consumption_model_id"))
+        commitment = pl.coalesce(self._text("subscription_instance_id"), model)
         concerned = self._is_committed() | self._is_fee
         is_named = concerned & commitment.is_not_null()
         kind = pl.when(is_resource_based).then(pl.lit("Usage")).otherwise(pl.lit("Spend"))
@@ -210,10 +209,13 @@ class _Charges:
         }
 
     def _is_committed(self) -> pl.Expr:
-        model = self._text("consumption_model_description")
-        has_model = (model.is_not_null() & (model != _DEFAULT_MODEL)).fill_null(value=False)
         credited = (_RESOURCE_BASED, _SPEND_BASED, _FEE_OFFSET)
-        return pl.any_horizontal(has_model, *(self._has_credit(kind) for kind in credited))
+        return pl.any_horizontal(self._has_model(), *(self._has_credit(kind) for kind in credited))
+
+    def _has_model(self) -> pl.Expr:
+        """Tell whether a commitment's price applied: every SKU has a model named Default, too."""
+        model = self._text("consumption_model_description")
+        return (model != _DEFAULT_MODEL).fill_null(value=False)
 
     def _has_credit(self, kind: str) -> pl.Expr:
         return self._credits.str.contains(kind, literal=True).fill_null(value=False)

@@ -64,7 +64,6 @@ _REQUIRED = {
         "cost",
         "credits",
         "currency",
-        "export_time",
         "invoice",
         "usage_end_time",
         "usage_start_time",
@@ -76,7 +75,6 @@ _REQUIRED = {
         "ChargeCategory",
         "ChargePeriodEnd",
         "ChargePeriodStart",
-        "x_ExportTime",
     ),
 }
 
@@ -108,9 +106,8 @@ def kind_of(columns: Iterable[str], name: str) -> Kind:
     """Tell the export by its columns; raises `DataError` when it is neither."""
     has = set(columns)
     for kind, required in _REQUIRED.items():
-        roots = {column.partition(".")[0] for column in required}
-        if len(roots & has) > len(roots) // 2:
-            missing = sorted(roots - has)
+        if len(has.intersection(required)) > len(required) // 2:
+            missing = sorted(set(required) - has)
             if missing:
                 raise DataError(
                     f"{name}: looks like Google's {kind} export but has no {', '.join(missing)}; "
@@ -122,6 +119,15 @@ def kind_of(columns: Iterable[str], name: str) -> Kind:
         f"gcp_billing_export_resource_v1_… or gcp_billing_export_focus_… (the standard export "
         f"gcp_billing_export_v1_… knows no resources)"
     )
+
+
+def demand_export_time(table: Table) -> None:
+    """Refuse a table that does not say when its rows came: late ones would go unseen."""
+    exported = _NAMES[table.kind].exported
+    if exported not in {entry["name"] for entry in table.fields}:
+        raise DataError(
+            f"{table.name}: has no {exported}; give the table itself, or a view that keeps it"
+        )
 
 
 def totals(table: Table, window: Window, slack: timedelta) -> Query:

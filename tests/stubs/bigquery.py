@@ -32,6 +32,10 @@ def _list(name: str, *fields: str, **more: str) -> dict[str, Any]:
     return {**_struct(name, *fields, **more), "mode": "REPEATED"}
 
 
+def _is_column(field: Mapping[str, Any]) -> bool:
+    return field["type"] != "RECORD" or field.get("mode") == "REPEATED"
+
+
 DETAILED: tuple[dict[str, Any], ...] = (
     {"name": "billing_account_id", "type": "STRING"},
     _struct("service", "id", "description"),
@@ -89,6 +93,81 @@ DETAILED: tuple[dict[str, Any], ...] = (
     _struct("consumption_model", "id", "description"),
 )
 """The schema of Google's detailed export."""
+
+COLUMNS = (
+    "finops_day",
+    "finops_month",
+    *(
+        "_".join(filter(None, (field["name"], part)))
+        for field in DETAILED
+        for part in ([""] if _is_column(field) else [each["name"] for each in field["fields"]])
+    ),
+)
+"""What the query for the rows of the detailed export asks for."""
+
+_FOCUS_NUMBERS = (
+    "BilledCost",
+    "ConsumedQuantity",
+    "ContractedCost",
+    "ContractedUnitPrice",
+    "EffectiveCost",
+    "ListCost",
+    "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice",
+    "PricingQuantity",
+)
+_FOCUS_TIMES = (
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "x_ExportTime",
+)
+_FOCUS_TEXTS = (
+    "AvailabilityZone",
+    "BillingAccountId",
+    "BillingAccountType",
+    "BillingCurrency",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ConsumedUnit",
+    "PricingCategory",
+    "PricingCurrency",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "RegionId",
+    "RegionName",
+    "ResourceId",
+    "ResourceName",
+    "ServiceName",
+    "SkuId",
+    "SkuPriceId",
+    "SubAccountId",
+    "SubAccountName",
+    "x_ConsumptionModelDescription",
+    "x_ConsumptionModelId",
+    "x_CostType",
+    "x_Location",
+    "x_ServiceId",
+    "x_SubscriptionInstanceId",
+)
+FOCUS: tuple[dict[str, Any], ...] = (
+    *({"name": name, "type": "NUMERIC"} for name in _FOCUS_NUMBERS),
+    *({"name": name, "type": "TIMESTAMP"} for name in _FOCUS_TIMES),
+    *({"name": name, "type": "STRING"} for name in _FOCUS_TEXTS),
+    {"name": "x_CurrencyConversionRate", "type": "FLOAT"},
+    _list("x_Credits", "Name", "Amount", "Id", "Type", Amount="NUMERIC"),
+    _list("x_Labels", "Key", "Value"),
+    _list("x_ProjectLabels", "Key", "Value"),
+    _list("x_SystemLabels", "Key", "Value"),
+    _list("x_Tags", "Key", "Value", "x_Inherited", "x_Namespace", x_Inherited="BOOLEAN"),
+    _struct("x_Project", "Id", "Number"),
+)
+"""The schema of Google's FOCUS export, as a reader of a live one listed it in July 2026."""
 
 
 def micros(text: str) -> str:

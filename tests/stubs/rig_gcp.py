@@ -44,10 +44,11 @@ def _hour(hour: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def _rows(*rows: dict[str, Any], total: int | None = None, token: str | None = None) -> Answer:
-    return bigquery.page(
-        "rows", list(dict.fromkeys(each for row in rows for each in row)), rows, total, token
-    )
+def _rows(
+    *rows: dict[str, Any], total: int | None = None, token: str | None = None, more: str = ""
+) -> Answer:
+    columns = [*bigquery.COLUMNS, *filter(None, [more])]
+    return bigquery.page("rows", columns, rows, total, token)
 
 
 def _totals(rows: int) -> Answer:
@@ -79,7 +80,7 @@ RIG = Rig(
     late_rows=3,
     unknown_column={
         TABLE: (bigquery.table({"name": "carbon", "type": "STRING"}),),
-        ROWS: (_rows(_hour(3, carbon="1.5"), _hour(4)),),
+        ROWS: (_rows(_hour(3, carbon="1.5"), _hour(4), more="carbon"),),
     },
     renamed={ROWS: (_rows(_hour(3, sku_description="Nvidia Z9 unheard of"), _hour(4)),)},
     pages={ROWS: (_rows(_hour(3), total=2, token="more"), _rows(_hour(4), total=2))},
