@@ -207,8 +207,14 @@ class Gcp:
         return [read[key] for key in sorted(read)]
 
     def _from_folder(self, store: RawStore) -> Iterator[RawObject]:
+        """Keep each file; the same one twice would count twice."""
+        seen: dict[str, str] = {}
         for file, name in self._files():
-            yield store.keep(file, name, {"kind": _ROWS, "endpoint": name})
+            kept = store.keep(file, name, {"kind": _ROWS, "endpoint": name})
+            first = seen.setdefault(kept.sha256, name)
+            if first != name:
+                raise Terminal(f"{first} and {name} are the same rows; take one of them away")
+            yield kept
 
     def _files(self) -> list[tuple[Path, str]]:
         place = self._recorded
