@@ -23,7 +23,6 @@ _FEE_OFFSET = '"FEE_UTILIZATION_OFFSET"'
 _FEE = r"(?i)^commitment\b"
 _SPOT = r"(?i)\b(?:spot|preemptible)\b"
 _DEFAULT_MODEL = "Default"
-_MICROSECONDS = r"^-?\d+$"
 _PRICE_TOLERANCE = 1e-6
 
 _CATEGORIES = {"regular": "Usage", "tax": "Tax"}
@@ -66,10 +65,16 @@ def to_focus(rows: pl.LazyFrame) -> pl.LazyFrame:
     charges = _Charges(rows)
     names = rows.collect_schema().names()
     extra = [name for name in names if name not in _USED or name in _ALSO_KEPT]
-    return rows.select(
+    # Finding the machine's type is dear, and every GPU fact looks at it: so it comes first.
+    return rows.with_columns(charges.machine_type().alias(gcp_gpus.MACHINE_TYPE)).select(
         **charges.columns(),
         **{_extension(name): charges.as_it_came(name) for name in extra},
     )
+
+
+def _sum_of_amounts(credit_texts: pl.Expr) -> pl.Expr:
+    amount = pl.element().str.extract(_ITS_AMOUNT).cast(money.DTYPE)
+    return credit_texts.str.extract_all(_ONE_CREDIT).list.eval(amount).list.sum()
 
 
 def _extension(name: str) -> str:
@@ -103,7 +108,9 @@ class _Charges:
 
     def as_it_came(self, name: str) -> pl.Expr:
         """Give a column that FOCUS does not know as it came, times readably."""
-        return self._time(name) if name == "export_time" else self._raw(name)
+        if name == "export_time":
+            return readable_time(self._raw(name), self._schema.get(name))
+        return self._raw(name)
 
     def _costs(self) -> dict[str, pl.Expr]:
         cost = self._amount("cost")
@@ -122,8 +129,7 @@ class _Charges:
 
     def _sum_of_credits(self) -> pl.Expr:
         """Add up the credits' amounts, each by the digits that were sent."""
-        amount = pl.element().str.extract(_ITS_AMOUNT).cast(money.DTYPE)
-        return self._credits.str.extract_all(_ONE_CREDIT).list.eval(amount).list.sum().fill_null(0)
+        return gcp_labels.once_each(self._credits, _sum_of_amounts, money.DTYPE).fill_null(0)
 
     def _identity(self) -> dict[str, pl.Expr]:
         service_id, service = self._text("service_id"), self._text("service_description")
@@ -139,8 +145,8 @@ class _Charges:
             "PricingCurrency": currency,
             "BillingPeriodStart": first,
             "BillingPeriodEnd": first.dt.offset_by("1mo"),
-            "ChargePeriodStart": self._time("usage_start_time"),
-            "ChargePeriodEnd": self._time("usage_end_time"),
+            "ChargePeriodStart": self._raw("usage_start_time"),
+            "ChargePeriodEnd": self._raw("usage_end_time"),
             "InvoiceIssuerName": pl.lit("Google Cloud"),
             "ServiceProviderName": pl.lit("Google Cloud"),
             "HostProviderName": pl.lit("Google Cloud"),
@@ -171,8 +177,9 @@ class _Charges:
             .then(pl.lit("Purchase"))
             .otherwise(self._cost_type.replace_strict(_CATEGORIES, default="Adjustment"))
         )
-        used_in = self._time("usage_start_time").str.slice(0, 7).str.replace("-", "", literal=True)
-        is_late = (self._cost_type == "adjustment") & (used_in < self._text("invoice_month"))
+        is_late = (self._cost_type == "adjustment") & (
+            self._month_of_use() < self._text("invoice_month").cast(pl.Int32, strict=False)
+        )
         return {
             "ChargeCategory": category,
             "ChargeClass": pl.when(is_late).then(pl.lit("Correction")),
@@ -189,6 +196,13 @@ class _Charges:
             .when(self._is_usage | self._is_fee)
             .then(pl.lit("Standard")),
         }
+
+    def _month_of_use(self) -> pl.Expr:
+        """Give the month of use as a number, such as 202610."""
+        start = self._raw("usage_start_time")
+        if self._schema["usage_start_time"].is_temporal():
+            return start.dt.year() * 100 + start.dt.month()
+        return start.str.slice(0, 7).str.replace("-", "", literal=True).cast(pl.Int32, strict=False)
 
     def _commitment(self) -> dict[str, pl.Expr]:
         """Name the commitment of usage that one covers, and of the fees for one."""
@@ -247,14 +261,14 @@ class _Charges:
         off = (expected - cost.cast(pl.Float64)).abs()
         return pl.when(self._is_usage & (off <= allowed)).then(price)
 
+    def machine_type(self) -> pl.Expr:
+        """Give the type of the machine that the charge is for, such as `a3-highgpu-8g`."""
+        return gcp_labels.labelled(self._text("system_labels"), gcp_gpus.MACHINE_LABEL)
+
     def _gpus(self) -> dict[str, pl.Expr]:
-        machine = gcp_labels.labelled(
-            self._text("system_labels"), "compute.googleapis.com/machine_spec"
-        )
         return gcp_gpus.columns(
             gcp_gpus.Sku(
                 description=self._description,
-                machine_type=machine,
                 is_usage=self._is_usage,
                 priced=self._amount("usage_amount_in_pricing_units"),
                 pricing_unit=self._text("usage_pricing_unit"),
@@ -274,18 +288,8 @@ class _Charges:
     def _amount(self, name: str) -> pl.Expr:
         return self._text(name).cast(money.DTYPE, strict=False)
 
-    def _time(self, name: str) -> pl.Expr:
-        return readable_time(self._raw(name), self._schema.get(name))
-
 
 def readable_time(column: pl.Expr, dtype: pl.DataType | None) -> pl.Expr:
-    """Write a time as text: BigQuery sends microseconds since 1970, files hold times or text."""
-    if dtype is not None and dtype.is_temporal():
-        return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-    text = column.cast(pl.String)
-    from_count = pl.from_epoch(text.cast(pl.Int64, strict=False), time_unit="us")
-    return (
-        pl.when(text.str.contains(_MICROSECONDS))
-        .then(from_count.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-        .otherwise(text)
-    )
+    """Write a time as text, for a column that FOCUS does not know."""
+    is_time = dtype is not None and dtype.is_temporal()
+    return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ") if is_time else column.cast(pl.String)

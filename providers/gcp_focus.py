@@ -7,8 +7,7 @@ ChargeFrequency; who invoices; GPU facts, from the SKU and the machine's system 
 
 import polars as pl
 
-from finops import focus, money
-from finops.focus import Kind
+from finops import money
 from providers import gcp_gpus, gcp_labels, gcp_services
 from providers.gcp_detailed import readable_time
 
@@ -19,7 +18,9 @@ _FREQUENCIES = {"Usage": "Usage-Based", "Purchase": "Recurring"}
 def to_focus(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Fill in what the export lacks; every column that it has stays."""
     charges = _Charges(rows)
-    return rows.with_columns(**charges.times()).with_columns(
+    # Finding the machine's type is dear, and every GPU fact looks at it: so it comes first.
+    first = {**charges.export_time(), gcp_gpus.MACHINE_TYPE: charges.machine_type()}
+    return rows.with_columns(**first).with_columns(
         **charges.filled(), **charges.gpus(), x_CostSource=charges.or_else("x_CostSource", "billed")
     )
 
@@ -30,14 +31,10 @@ class _Charges:
     def __init__(self, rows: pl.LazyFrame) -> None:
         self._schema = rows.collect_schema()
 
-    def times(self) -> dict[str, pl.Expr]:
-        """Write the times that came as microseconds readably."""
-        named = [column.name for column in focus.COST_AND_USAGE if column.kind is Kind.TIME]
-        return {
-            name: readable_time(pl.col(name), self._schema[name])
-            for name in (*named, "x_ExportTime")
-            if name in self._schema and not self._schema[name].is_temporal()
-        }
+    def export_time(self) -> dict[str, pl.Expr]:
+        """Write the time of the export readably; FOCUS does not know the column."""
+        dtype = self._schema.get("x_ExportTime")
+        return {"x_ExportTime": readable_time(pl.col("x_ExportTime"), dtype)} if dtype else {}
 
     def filled(self) -> dict[str, pl.Expr]:
         """Give the columns that Google leaves out."""
@@ -69,15 +66,16 @@ class _Charges:
             ),
         }
 
+    def machine_type(self) -> pl.Expr:
+        """Give the type of the machine that the charge is for; a table may have it already."""
+        found = gcp_labels.labelled(self._text("x_SystemLabels"), gcp_gpus.MACHINE_LABEL)
+        return pl.coalesce(self._text(gcp_gpus.MACHINE_TYPE), found)
+
     def gpus(self) -> dict[str, pl.Expr]:
         """Give the GPU columns; a table that has some of its own keeps them."""
-        machine = gcp_labels.labelled(
-            self._text("x_SystemLabels"), "compute.googleapis.com/machine_spec"
-        )
         found = gcp_gpus.columns(
             gcp_gpus.Sku(
                 description=pl.coalesce(self._text("ChargeDescription"), self._text("SkuMeter")),
-                machine_type=machine,
                 is_usage=self._text("ChargeCategory") == "Usage",
                 priced=self._amount("PricingQuantity"),
                 pricing_unit=self._text("PricingUnit"),

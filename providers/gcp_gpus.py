@@ -15,6 +15,10 @@ import polars as pl
 
 from finops import gpus, money
 
+MACHINE_TYPE = "x_InstanceType"
+"""The column that holds the machine's type; it must be there before the GPU columns are made."""
+MACHINE_LABEL = "compute.googleapis.com/machine_spec"
+
 _GPU_SKU = r"(?i)\bnvidia\b.*\bgpu|\bgpu\b.*\bnvidia\b"
 _PART_SKU = r"(?i)\b(?:core|cores|cpu|vcpu|ram|memory|ssd|disk|pd|capacity|network|egress|ip)\b"
 _NO_USE_SKU = r"(?i)commitment|licens|reserv(?:ed|ation) fee|\bpremium\b"
@@ -26,10 +30,9 @@ _SECONDS = ("second", "seconds", "s")
 
 @dataclass(frozen=True, slots=True)
 class Sku:
-    """What a charge says of its SKU and machine, as expressions over text and decimal columns."""
+    """What a charge says of its SKU, as expressions over text and decimal columns."""
 
     description: pl.Expr
-    machine_type: pl.Expr
     is_usage: pl.Expr
     priced: pl.Expr
     pricing_unit: pl.Expr
@@ -41,7 +44,7 @@ def columns(sku: Sku) -> dict[str, pl.Expr]:
     """Give the GPU columns and the instance type of one charge."""
     hours = _hours(sku)
     machine = {
-        fact.meta.output_name(): fact for fact in gpus.columns("gcp", sku.machine_type, hours)
+        fact.meta.output_name(): fact for fact in gpus.columns("gcp", pl.col(MACHINE_TYPE), hours)
     }
     is_used = sku.is_usage & sku.description.str.contains(_NO_USE_SKU).not_()
     is_gpu = is_used & sku.description.str.contains(_GPU_SKU)
@@ -49,7 +52,7 @@ def columns(sku: Sku) -> dict[str, pl.Expr]:
     told = sku.description.str.extract(_MODEL).str.to_uppercase()
     told_memory = sku.description.str.extract(_MEMORY).cast(pl.Int64)
     return {
-        "x_InstanceType": sku.machine_type,
+        MACHINE_TYPE: pl.col(MACHINE_TYPE),
         "x_GpuModel": pl.when(is_used).then(
             pl.coalesce(pl.when(is_gpu).then(told), machine["x_GpuModel"])
         ),

@@ -30,6 +30,16 @@ _DETAILED_STRUCTS = (
     "subscription",
     "usage",
 )
+_TIMES = (
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "export_time",
+    "usage_end_time",
+    "usage_start_time",
+    "x_ExportTime",
+)
 _FLAT_ROOTS = {"invoice_month": "invoice"}
 _WRAPPED = "json"
 _PARQUET = b"PAR1"
@@ -45,7 +55,18 @@ def scan(path: Path, name: str) -> tuple[pl.LazyFrame, Kind]:
     rows = tabular.scan(path, name) if is_parquet else _json_lines(path, name)
     names = rows.collect_schema().names()
     kind = kind_of([_FLAT_ROOTS.get(column, column) for column in names], name)
-    return _flat(rows, kind), kind
+    flat = _flat(rows, kind)
+    return (_timed(flat) if is_parquet else flat), kind
+
+
+def _timed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Read times that BigQuery sent as microseconds since 1970."""
+    schema = rows.collect_schema()
+    counted = [name for name in _TIMES if schema.get(name) == pl.String]
+    return rows.with_columns(
+        pl.from_epoch(pl.col(name).cast(pl.Int64, strict=False), "us").dt.replace_time_zone("UTC")
+        for name in counted
+    )
 
 
 def _flat(rows: pl.LazyFrame, kind: Kind) -> pl.LazyFrame:

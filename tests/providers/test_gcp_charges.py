@@ -164,10 +164,19 @@ def test_parquet_from_cloud_storage_gives_the_same_rows(
         numbers = [
             column for column in nested.columns if column.endswith(("Cost", "Price", "Quantity"))
         ]
-        typed = nested.with_columns(pl.col(numbers).cast(pl.Decimal(38, 9)))
+        times = [
+            column
+            for column in nested.columns
+            if column.endswith(("_time", "Start", "End", "ExportTime"))
+        ]
+        typed = nested.with_columns(
+            pl.col(numbers).cast(pl.Decimal(38, 9)),
+            pl.col(times).str.to_datetime(time_unit="us", time_zone="UTC"),
+        )
         typed.write_parquet(tmp_path / f"{name}.parquet")
         found = recorded(Path(f"{name}.parquet"), store, tmp_path)
-        assert found.drop("x_SourceColumns").equals(expected.drop("x_SourceColumns"))
+        text = ["x_SourceColumns", "^~.*$"]  # spelled in another way, and only for text
+        assert found.drop(text).equals(expected.drop(text))
 
 
 def test_a_table_with_gpus_and_tags_of_its_own_keeps_them(tmp_path: Path, store: RawStore) -> None:
