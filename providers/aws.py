@@ -1,34 +1,36 @@
-"""AWS Data Exports in S3: FOCUS 1.0 and 1.2, and the Cost and Usage Report 2.0.
+"""AWS's bill in S3: data exports (FOCUS 1.0 and 1.2, CUR 2.0) and the legacy report (CUR).
 
 AWS writes a month's files first and its manifest last, so the manifest alone says what there is;
-data folders are never listed. Both delivery modes have a manifest at the month's metadata folder:
-it names the files that count, in place or in the newest run's folder.
-
-    <export>/metadata/BILLING_PERIOD=2026-10/<name>-Manifest.json
-    <export>/data/BILLING_PERIOD=2026-10/[<run>/]<name>-00001.snappy.parquet
+data folders are never listed. In every delivery mode the month's own manifest names the files that
+count, in place or in the newest run's folder. Layouts are in `providers.aws_layout`.
 """
 
 import json
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import polars as pl
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
-from finops import gpus, money, tabular
-from finops.errors import DataError, Terminal, Transient
+from finops import gpus, money, regions, tabular
+from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import aws_cur
+from finops.reconciliation import Stated
+from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout
+from providers.aws_access import Access
+from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
+from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
 from providers.base import Bill, Probe, Settings
 
 _ATTEMPTS = 3
-_PERIOD_FOLDER = re.compile(r"billing_period=(\d{4}-\d{2})", re.IGNORECASE)
+_CENT = Decimal("0.01")  # doubles add up to less than that; AWS shows no smaller amount
 _MANIFEST, _DATA = "manifest", "data"
 _METERS = ("SkuMeter", "x_UsageType")
 # Hours in which instances ran, or stood reserved for nobody else. Other meters with an instance
@@ -38,9 +40,21 @@ _INSTANCE_HOURS = (
     r":([a-z0-9-]+\.[a-z0-9-]+)$"
 )
 _SAGEMAKER_HOURS = (
-    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:ml\.([a-z0-9.-]+)$"
+    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:(ml\.[a-z0-9.-]+)$"
 )
+_SAGEMAKER = "ml."
 _HOURS = ("hrs", "hours", "hour")
+
+
+class CostExplorerSettings(Settings):
+    """`cost_explorer = { … }`: hold each month against AWS's own total.
+
+    `daily_budget` is what its requests may cost a day, in US dollars; `tolerance_percent` how far
+    an export may differ from it while a month is open and one of them is ahead of the other.
+    """
+
+    daily_budget: Decimal = Field(default=Decimal("0.10"), ge=0)
+    tolerance_percent: Decimal = Field(default=Decimal(2), ge=0)
 
 
 class AwsSettings(Settings):
@@ -54,6 +68,7 @@ class AwsSettings(Settings):
     profile: str | None = None
     region: str | None = None
     role_arn: str | None = None
+    cost_explorer: CostExplorerSettings | None = None
 
     @field_validator("export")
     @classmethod
@@ -107,19 +122,20 @@ class Aws:
     def probes(self) -> Mapping[str, Probe]:
         """Look for the export, its newest manifest and the first file that the manifest names."""
         return {
-            f"{self._settings.export} can be listed": lambda: self._period_folders(self._export()),
+            f"{self._settings.export} can be listed": lambda: self._layout(self._export()),
             "its newest manifest can be read": self._newest_manifest,
             "a file of it can be downloaded": self._download_one,
         }
 
     def _newest_manifest(self) -> _Manifest:
         export = self._export()
-        folder = max(self._period_folders(export).items())[1]
+        layout = self._layout(export)
+        month = max(layout.months)
         try:
-            return self._manifest(export, self._manifest_place(folder))
+            return self._manifest(export, layout, month)
         except Gone:
             raise Terminal(
-                f"{export.url}/{self._manifest_place(folder)}: there is no manifest; AWS writes it "
+                f"{export.url}/{layout.manifest(month)}: there is no manifest; AWS writes it "
                 f"last, so wait for the delivery to end, or check the export's name"
             ) from None
 
@@ -142,23 +158,46 @@ class Aws:
         a busy S3 and for an export that AWS keeps rewriting while it is read.
         """
         export = self._export()
-        found = self._period_folders(export)
-        delivered = {period: found[period] for period in window.periods() if period in found}
-        objects = {
-            period: self._period(export, folder, store) for period, folder in delivered.items()
-        }
-        scope = Scope(periods=frozenset(period for period in objects if objects[period]))
+        layout = self._layout(export)
+        delivered = [month for month in window.periods() if month in layout.months]
+        objects = {month: self._month(export, layout, month, store) for month in delivered}
+        objects = {period: kept for period, kept in objects.items() if kept}
+        stated, issues = self._stated(window, objects, store)
         return Delivery(
             self.NAME,
             self._source,
-            scope,
+            Scope(periods=frozenset(objects)),
             tuple(kept for each in objects.values() for kept in each),
+            stated=stated,
+            issues=issues,
         )
+
+    def _stated(
+        self, window: Window, objects: Mapping[str, Sequence[RawObject]], store: RawStore
+    ) -> tuple[tuple[Stated, ...], tuple[Issue, ...]]:
+        """Ask Cost Explorer for the months' totals; without them the export still counts."""
+        settings, today = self._settings.cost_explorer, datetime.now(UTC).date()
+        months = aws_cost_explorer.asked_months(window, today)
+        if settings is None or months is None:
+            return (), ()
+        allowance = int(settings.daily_budget / aws_cost_explorer.PRICE_OF_A_REQUEST)
+        purse = store.purse(f"cost-explorer/{self._source}", today, allowance)
+        try:
+            replies = CostExplorer(self._access(), purse).replies(months)
+            found = list(aws_cost_explorer.totals(replies))
+        except AllowanceSpent:
+            said = f"the day's {settings.daily_budget} USD for Cost Explorer are spent"
+            return (), (Issue(self._source, f"{said}; not reconciled", Severity.INFO),)
+        except ProviderError as error:
+            return (), (Issue(self._source, f"not reconciled: {error}", Severity.WARNING),)
+        store.keep(aws_cost_explorer.verbatim(replies), f"Cost Explorer {months}")
+        return tuple(_month_stated(total, objects, settings) for total in found), ()
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
 
-        `x_GpuHours` is instance hours times GPUs, from the instance type in the meter's name.
+        `x_InstanceType` is read from the meter's name, `x_GpuHours` is its hours times GPUs, and
+        a region that AWS left without a name gets the one of its id.
         Raises `DataError` for a file that is neither.
         """
         for kept in delivery.objects:
@@ -166,74 +205,51 @@ class Aws:
                 continue
             rows = tabular.scan(path(kept), kept.name)
             names = rows.collect_schema().names()
+            if aws_cur_legacy.is_legacy(names):
+                rows = aws_cur_legacy.to_cur(rows)
+                names = rows.collect_schema().names()
             rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
-            yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
+            yield Bill(kept, _with_regions(_with_gpus(_with_plain_maps(rows), kept.name)))
+
+    def _access(self) -> Access:
+        settings = self._settings
+        return Access(settings.profile, settings.region, settings.role_arn)
 
     def _export(self) -> _Export:
         if self._settings.export.startswith("s3://"):
-            settings = self._settings
-            return BucketExport(
-                settings.export, settings.profile, settings.region, settings.role_arn
-            )
+            return BucketExport(self._settings.export, self._access())
         return FolderExport(self._base / self._settings.export)
 
-    def _period_folders(self, export: _Export) -> dict[str, str]:
-        """Map the months that have a metadata folder to its name, whichever case AWS used."""
-        folders = export.folders("metadata")
-        found = {match[1]: name for name in folders if (match := _PERIOD_FOLDER.fullmatch(name))}
-        if not found:
-            raise Terminal(
-                f"sources.{self._source}.export: {export.url} holds no metadata/BILLING_PERIOD=… "
-                f"folder, so it is no data export or AWS has not delivered yet (the first takes "
-                f"up to a day); write s3://bucket/prefix/export-name as in the export's settings"
-            )
-        return found
+    def _layout(self, export: _Export) -> Layout:
+        return aws_layout.find(export, self._name, self._source)
 
-    def _period(self, export: _Export, folder: str, store: RawStore) -> list[RawObject]:
+    def _month(
+        self, export: _Export, layout: Layout, month: str, store: RawStore
+    ) -> list[RawObject]:
         """Keep one month whole: files of one run, and the manifest that names them."""
-        place = self._manifest_place(folder)
         for _ in range(_ATTEMPTS):
             try:
-                before = self._manifest(export, place)
+                before = self._manifest(export, layout, month)
             except Gone:
                 return []
             try:
                 kept = self._files(export, before, store)
-                after = self._manifest(export, place)
+                after = self._manifest(export, layout, month)
             except Gone:
                 continue
             if after.content == before.content:
                 receipt = _receipt(_MANIFEST, before.stored, before.execution)
                 return [store.keep(before.content, before.stored.uri, receipt), *kept]
         raise Transient(
-            f"{export.url}/{place}: AWS rewrote the export while it was read, {_ATTEMPTS} times; "
+            f"{export.url}/{layout.manifest(month)}: AWS rewrote the export while it was read, {_ATTEMPTS} times; "
             f"nothing of this month was taken, try again in a quarter of an hour"
         )
 
-    def _manifest_place(self, folder: str) -> str:
-        return f"metadata/{folder}/{self._name}-Manifest.json"
-
-    def _manifest(self, export: _Export, place: str) -> _Manifest:
-        content, stored = export.read(place)
+    def _manifest(self, export: _Export, layout: Layout, month: str) -> _Manifest:
+        content, stored = export.read(layout.manifest(month))
         document = _json_object(content)
-        uris = document.get("dataFiles")
-        if not (isinstance(uris, list) and uris and all(isinstance(uri, str) for uri in uris)):
-            raise Terminal(
-                f"{stored.uri}: lists no dataFiles, so it is no manifest of a data export; if this "
-                f"is a legacy Cost and Usage Report, create a CUR 2.0 or FOCUS export instead"
-            )
-        files = tuple(self._relative(uri, stored.uri) for uri in dict.fromkeys(uris))
-        return _Manifest(content, stored, str(document.get("executionId", "")), files)
-
-    def _relative(self, uri: str, manifest: str) -> str:
-        """Find a file by its path below the export, so that a copied export works too."""
-        _, marker, path = uri.partition(f"/{self._name}/data/")
-        if not marker or ".." in path.split("/"):
-            raise Terminal(
-                f"{manifest}: names {uri!r}, which is not below /{self._name}/data/; point "
-                f"sources.{self._source}.export at the export this manifest belongs to"
-            )
-        return f"data/{path}"
+        files = layout.files(document, stored.uri)
+        return _Manifest(content, stored, layout.run(document), files)
 
     def _files(self, export: _Export, manifest: _Manifest, store: RawStore) -> list[RawObject]:
         with tempfile.TemporaryDirectory(prefix="finops-aws-") as folder:
@@ -244,6 +260,19 @@ class Aws:
                 receipt = _receipt(_DATA, stored, manifest.execution)
                 kept.append(store.keep(target, stored.uri, receipt))
             return kept
+
+
+def _month_stated(
+    total: MonthTotal, objects: Mapping[str, Sequence[RawObject]], settings: CostExplorerSettings
+) -> Stated:
+    largest = max(map(abs, total.amounts.values()), default=Decimal(0))
+    share = settings.tolerance_percent if total.is_estimated else Decimal(0)
+    return Stated(
+        what=f"Cost Explorer, {total.period}{' so far' if total.is_estimated else ''}",
+        raw_ids=frozenset(kept.sha256 for kept in objects.get(total.period, ())),
+        billed=total.amounts,
+        tolerance=max(_CENT, largest * share / 100),
+    )
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
@@ -293,4 +322,15 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
     hours = pl.when(is_hours).then(quantity)
-    return rows.with_columns(gpus.columns("aws", instance_type, hours))
+    # A step of its own: else the type would be read from the meter anew for every GPU fact.
+    typed = rows.with_columns(instance_type.alias("x_InstanceType"))
+    listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)
+    return typed.with_columns(gpus.columns("aws", listed, hours))
+
+
+def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:
+    names = rows.collect_schema().names()
+    if "RegionId" not in names:
+        return rows
+    given = pl.col("RegionName") if "RegionName" in names else None
+    return rows.with_columns(regions.column("aws", pl.col("RegionId"), given))

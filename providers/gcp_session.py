@@ -51,7 +51,7 @@ class PacedSession(AuthorizedSession):
                     return _demand_json(answer, reply)
                 asked_to_wait = http.wait_seconds(reply)
             if attempt < http.ATTEMPTS:
-                http.PACE.sleep(http.pause_seconds(attempt, asked_to_wait, http.PACE))
+                http.PACE.sleep(http.pause_seconds(http.PACE, attempt, asked_to_wait))
         raise fault
 
 

@@ -23,7 +23,7 @@ _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
 output = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_COLORS = {
+COLORS = {
     Severity.INFO: "dim",
     Severity.WARNING: "yellow",
     Severity.QUARANTINE: "yellow",
@@ -52,13 +52,18 @@ def plain(text: str) -> Text:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; columns whose heading begins with `>` are aligned to the right."""
+    """Print a table.
+
+    Columns whose heading begins with `>` are aligned to the right; those and the ones that begin
+    with `=` are never broken into lines.
+    """
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
         shown.add_column(
-            column.lstrip(">"),
+            column.lstrip(">="),
             justify="right" if column.startswith(">") else "left",
-            no_wrap=column.startswith(">"),
+            no_wrap=column.startswith((">", "=")),
+            overflow="fold",  # a long name goes on in the next line, it is not cut off
         )
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
@@ -73,7 +78,7 @@ def as_json(value: object) -> None:
 def issues(found: Iterable[Issue]) -> None:
     """Print what was wrong with the data, one finding a line."""
     for issue in found:
-        color = _COLORS[issue.severity]
+        color = COLORS[issue.severity]
         errors.print(f"[{color}]{issue.severity}:[/] {escape(str(issue))}")
 
 

@@ -295,3 +295,18 @@ def test_flags(series: pl.Series, flag: bool | None) -> None:  # noqa: FBT001
 @pytest.mark.parametrize(("text", "suspect"), [("8", {}), ("8.5", {"~x_GpuCount": "8.5"})])
 def test_counts(text: str, suspect: dict[str, str]) -> None:
     assert suspects(lifted(x_GpuCount=pl.Series([text]))) == suspect
+
+
+def test_carried_columns_pass_through() -> None:
+    rows = completed("ListCost\n1.5").with_columns(pl.lit("as it was").alias("mark"))
+    carried = normalize.canonical(rows.lazy(), "bill", ["mark"]).collect()
+    assert carried.get_column("mark").to_list() == ["as it was"]
+    assert carried.get_column(focus.SOURCE_COLUMNS).to_list() == [None]
+
+
+@pytest.mark.parametrize("value", [pl.lit(value=True), pl.date(2026, 11, 1)])
+def test_a_cost_of_another_type_is_a_doubtful_value_not_a_crash(value: pl.Expr) -> None:
+    rows = completed("SkuId\nx").with_columns(ListCost=value)
+    lifted_rows = normalize.canonical(rows.lazy(), "bill").collect()
+    assert lifted_rows.get_column("ListCost").to_list() == [None]
+    assert lifted_rows.get_column("~ListCost").null_count() == 0

@@ -39,3 +39,5 @@ class Rig:
     pages: Answers = field(default_factory=dict)
     survives: Mapping[Endpoint, frozenset[int]] = field(default_factory=dict)
     """Statuses that an endpoint may answer because the provider then asks elsewhere."""
+    cut_says: Mapping[Endpoint, str] = field(default_factory=dict)
+    """What is said of half a reply by an endpoint whose replies are no JSON."""
