@@ -129,6 +129,23 @@ class RawStore:
             self._noted(key) for key in keys if key.removeprefix(prefix).partition("/")[0] in chosen
         ]
 
+    def keep_known(self, content: bytes | Path, name: str, receipt: Mapping[str, str]) -> RawObject:
+        """Keep what never changes under its `name`, so that `known` finds it without asking again."""
+        kept = self.keep(content, name, receipt)
+        entry = {"sha256": kept.sha256, "size_bytes": kept.size_bytes, "receipt": dict(receipt)}
+        self._add(_known_key(name), json.dumps(entry, sort_keys=True, indent=1).encode())
+        return kept
+
+    def known(self, name: str) -> RawObject | None:
+        """Return what was kept under `name`; `None` when there is none, or its bytes changed."""
+        key = _known_key(name)
+        if not self._warehouse.exists(key):
+            return None
+        entry = json.loads(self._warehouse.read(key))
+        kept = RawObject(entry["sha256"], entry["size_bytes"], name, entry["receipt"])
+        is_there = self._warehouse.exists(kept.key) and self._is_intact(kept.sha256)
+        return kept if is_there else None
+
     def path(self, kept: RawObject) -> Path:
         """Return a local file with the object's bytes, which are checked against their name."""
         return intact(self._warehouse, kept.sha256)
@@ -162,6 +179,10 @@ class RawStore:
         if not self._warehouse.exists(key):
             self._warehouse.replace(key, content)
             self._added.append(key)
+
+
+def _known_key(name: str) -> str:
+    return f"{RAW}/known/{hashlib.sha256(name.encode()).hexdigest()}.json"
 
 
 def intact(warehouse: Warehouse, digest: str) -> Path:

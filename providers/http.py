@@ -198,7 +198,7 @@ class Api:
             else:
                 if reply.status == httpx.codes.OK or reply.status in tolerate:
                     return reply
-                if not _may_pass(reply):
+                if not may_pass(reply):
                     raise Terminal(self._refusal(reply))
                 fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
             if attempt < ATTEMPTS:
@@ -290,7 +290,8 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
-def _may_pass(reply: Reply) -> bool:
+def may_pass(reply: Reply) -> bool:
+    """Tell whether the same question may be answered later."""
     is_fault = reply.status in _BUSY or reply.status >= httpx.codes.INTERNAL_SERVER_ERROR
     return is_fault or _is_limited(reply)
 

@@ -21,6 +21,7 @@ PROVIDERS = {
     "azure": "providers.azure:Azure",
     "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "gcp": "providers.gcp:Gcp",
     "github_actions": "providers.github_actions:GitHubActions",
     "jenkins": "providers.jenkins:Jenkins",
     "kubernetes": "providers.kubernetes:Kubernetes",

@@ -63,6 +63,27 @@ def test_withdrawing_takes_back_only_what_was_added(warehouse: LocalWarehouse) -
     assert snapshot(warehouse.root) == before
 
 
+def test_what_is_known_by_name_is_found_again_until_its_bytes_change(
+    warehouse: LocalWarehouse,
+) -> None:
+    kept = RawStore(warehouse).keep_known(b"rows", "day", {"kind": "rows"})
+    store = RawStore(warehouse)
+    assert store.known("day") == kept
+    assert store.known("other day") is None
+    (warehouse.root / kept.key).write_bytes(b"changed")
+    assert store.known("day") is None
+    warehouse.delete(kept.key)
+    assert store.known("day") is None
+
+
+def test_a_withdrawn_name_is_not_known(warehouse: LocalWarehouse) -> None:
+    store = RawStore(warehouse)
+    store.keep_known(b"rows", "day", {})
+    store.withdraw()
+    assert store.known("day") is None
+    assert snapshot(warehouse.root) == {}
+
+
 def test_a_file_that_cannot_be_read_is_not_kept(warehouse: LocalWarehouse, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         RawStore(warehouse).keep(tmp_path / "gone", "a")

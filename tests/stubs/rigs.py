@@ -3,6 +3,7 @@
 from tests.stubs import (
     rig_azure,
     rig_coreweave,
+    rig_gcp,
     rig_github_actions,
     rig_jenkins,
     rig_kubernetes,
@@ -14,6 +15,7 @@ from tests.stubs.rig import Rig
 _MADE = (
     rig_azure,
     rig_coreweave,
+    rig_gcp,
     rig_github_actions,
     rig_jenkins,
     rig_kubernetes,
