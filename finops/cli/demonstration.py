@@ -49,7 +49,8 @@ def _lay_out(out: Path) -> None:
     if (out / "warehouse").exists():
         raise ConfigError(f"{out / 'warehouse'} exists already; give another folder to --out")
     demo = shipped.folder("demo")
-    _copy(demo / "bills", out / "bills")
+    for folder in ("bills", "work"):
+        _copy(demo / folder, out / folder)
     for name in (FILE_NAME, "organization.toml"):
         shutil.copyfile(demo / name, out / name)
     config = Installation.open(out / FILE_NAME).config
