@@ -131,9 +131,14 @@ def _sources(bills: Bills) -> str:
             f"{len(lines):,}",
             _plain(sum(line.billed for line in lines)),
             _currency(lines),
+            f"{_rounded(Fraction(_gpu_hours(lines)), _TENTH):,}",
         )
         for name, lines in bills.items()
     )
+
+
+def _gpu_hours(lines: Sequence[Line]) -> Decimal:
+    return sum((line.gpu_hours for line in lines if not line.is_quarantined), Decimal(0))
 
 
 def _coverage(lines: Sequence[Line]) -> str:
