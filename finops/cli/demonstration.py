@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finops import budgets, coverage, quarantine, shipped
+from finops import budgets, coverage, quarantine, shipped, workloads
 from finops import ledger as ledgers
 from finops.cli import terminal
 from finops.config import FILE_NAME
@@ -16,6 +16,7 @@ from finops.errors import ConfigError, FinopsError
 from finops.installation import Installation
 from finops.ledger import SigningKey
 from finops.partition import Window
+from finops.warehouse import Warehouse
 
 PERIOD = "2026-10"
 # Fixed times and a key that everybody knows: so the ledger's root is the same on every machine.
@@ -70,6 +71,17 @@ def _charges(entries: pl.LazyFrame) -> int:
     return int(live.select(pl.len()).collect().item())
 
 
+def _workloads(warehouse: Warehouse) -> str:
+    """Count the pods, builds, jobs and runs that each source told of, each once."""
+    told = workloads.read(warehouse, Window.of_period(PERIOD)).filter(pl.col("kind") != "idle")
+    ids = pl.col("workload_id").n_unique()
+    counts = told.group_by("source", "kind").agg(ids).sort("source", "kind").collect()
+    by_source: dict[str, list[str]] = {}
+    for source, kind, count in counts.iter_rows():
+        by_source.setdefault(source, []).append(f"{count:,} {kind}s")
+    return ", ".join(f"{source} {' and '.join(found)}" for source, found in by_source.items())
+
+
 def _summarize(installation: Installation, seconds: float) -> None:
     entries = installation.ledger.entries(period=PERIOD)
     covered = coverage.coverage(entries, quarantine.summary(installation.warehouse, PERIOD))
@@ -98,6 +110,7 @@ def _summarize(installation: Installation, seconds: float) -> None:
     facts = {
         "Providers": ", ".join(providers),
         "Charges": f"{charges:,}",
+        "Workloads": _workloads(installation.warehouse),
         "Ledger": f"{head.size} batches, {found.rows:,} entries, {verdict}",
         "Root": head.root,
         "Budgets over": ", ".join(over) or "none",
