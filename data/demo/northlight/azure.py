@@ -18,6 +18,7 @@ from northlight.line import (
     charge_period,
     costs,
     focus_line,
+    in_pricing_currency,
     quantities,
 )
 from northlight.resources import Resource
@@ -74,7 +75,7 @@ def _usage(resource: Resource, day: datetime) -> Line:
         "PricingCategory": "Committed" if resource.is_covered else "Standard",
         "Tags": resource.tags or None,
     }
-    return focus_line(cells, resource.owner, resource.gpus)
+    return focus_line(cells | in_pricing_currency(cells), resource.owner, resource.gpus)
 
 
 def _once(reserved: Resource) -> Iterator[Line]:
@@ -86,6 +87,8 @@ def _once(reserved: Resource) -> Iterator[Line]:
         **costs(_PROVIDER, price, hours),
         **quantities(price, hours, reserved.unit),
         **_reserved(hours),
+        "ConsumedQuantity": None,
+        "ConsumedUnit": None,
         "ChargeCategory": "Purchase",
         "ChargeDescription": "Reserved VM Instance, D16s v5, EU West, 1 Year",
         "ChargeFrequency": "Recurring",
@@ -93,7 +96,7 @@ def _once(reserved: Resource) -> Iterator[Line]:
         "PricingCategory": "Standard",
         "ResourceId": _RESERVATION.lower(),
     }
-    yield focus_line(bought, "fleet")
+    yield focus_line(bought | in_pricing_currency(bought), "fleet")
     amount = Price(_CREDIT, _CREDIT, _CREDIT, _CREDIT)
     credit = {
         **_common(reserved, month.on(20), month.on(21)),
@@ -102,9 +105,11 @@ def _once(reserved: Resource) -> Iterator[Line]:
         "ChargeDescription": "Azure credit: service issue in EU West",
         "ChargeFrequency": "One-Time",
         "ResourceId": None,
+        "ResourceName": None,
+        "ResourceType": None,
         "x_SkuDetails": None,
     }
-    yield focus_line(credit, "fleet")
+    yield focus_line(credit | in_pricing_currency(credit), "fleet")
 
 
 def _reserved(hours: Decimal) -> Cells:
@@ -131,7 +136,6 @@ def _common(resource: Resource, start: datetime, end: datetime) -> Cells:
         "BillingAccountType": "Billing Profile",
         "BillingCurrency": "EUR",
         "InvoiceIssuerName": "Microsoft",
-        "PricingCurrency": "EUR",
         "ProviderName": _PROVIDER,
         "PublisherName": _PROVIDER,
         "RegionId": "westeurope",

@@ -28,6 +28,9 @@ _NUMBERS = frozenset(
         "EffectiveCost",
         "ListCost",
         "ListUnitPrice",
+        "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyEffectiveCost",
+        "PricingCurrencyListUnitPrice",
         "PricingQuantity",
         "x_GpuHours",
     }

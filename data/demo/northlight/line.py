@@ -100,6 +100,16 @@ def quantities(price: Price, quantity: Decimal, unit: str) -> Cells:
     }
 
 
+def in_pricing_currency(cells: Cells) -> Cells:
+    """Give the columns of the pricing currency, which is the one that is billed."""
+    return {
+        "PricingCurrency": cells["BillingCurrency"],
+        "PricingCurrencyContractedUnitPrice": cells.get("ContractedUnitPrice"),
+        "PricingCurrencyEffectiveCost": cells["EffectiveCost"],
+        "PricingCurrencyListUnitPrice": cells.get("ListUnitPrice"),
+    }
+
+
 def charge_period(start: datetime, end: datetime) -> Cells:
     """Give the charge period and the month it is billed in."""
     return {
