@@ -1,4 +1,4 @@
-"""A legacy Cost and Usage Report of any size, as AWS would write it: NN columns of CSV.
+"""A legacy Cost and Usage Report of any size, as AWS would write it: 93 columns of CSV.
 
 The figures are made up; what counts is the shape: the columns that AWS delivers for a company
 with reserved instances and savings plans, most of them empty in a line, 800 bytes a line.

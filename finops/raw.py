@@ -103,6 +103,23 @@ class RawStore:
         )
         return kept
 
+    def keep_known(self, content: bytes | Path, name: str, receipt: Mapping[str, str]) -> RawObject:
+        """Keep what never changes under its `name`, so that `known` finds it without asking again."""
+        kept = self.keep(content, name, receipt)
+        entry = {"sha256": kept.sha256, "size_bytes": kept.size_bytes, "receipt": dict(receipt)}
+        self._add(_known_key(name), json.dumps(entry, sort_keys=True, indent=1).encode())
+        return kept
+
+    def known(self, name: str) -> RawObject | None:
+        """Return what was kept under `name`; `None` when there is none, or its bytes changed."""
+        key = _known_key(name)
+        if not self._warehouse.exists(key):
+            return None
+        entry = json.loads(self._warehouse.read(key))
+        kept = RawObject(entry["sha256"], entry["size_bytes"], name, entry["receipt"])
+        is_there = self._warehouse.exists(kept.key) and self._is_intact(kept.sha256)
+        return kept if is_there else None
+
     def remember(self, source: str, at: datetime, sample: Sequence[RawObject]) -> None:
         """Note that these kept objects are what `source` looked like at `at`.
 
@@ -128,23 +145,6 @@ class RawStore:
         return [
             self._noted(key) for key in keys if key.removeprefix(prefix).partition("/")[0] in chosen
         ]
-
-    def keep_known(self, content: bytes | Path, name: str, receipt: Mapping[str, str]) -> RawObject:
-        """Keep what never changes under its `name`, so that `known` finds it without asking again."""
-        kept = self.keep(content, name, receipt)
-        entry = {"sha256": kept.sha256, "size_bytes": kept.size_bytes, "receipt": dict(receipt)}
-        self._add(_known_key(name), json.dumps(entry, sort_keys=True, indent=1).encode())
-        return kept
-
-    def known(self, name: str) -> RawObject | None:
-        """Return what was kept under `name`; `None` when there is none, or its bytes changed."""
-        key = _known_key(name)
-        if not self._warehouse.exists(key):
-            return None
-        entry = json.loads(self._warehouse.read(key))
-        kept = RawObject(entry["sha256"], entry["size_bytes"], name, entry["receipt"])
-        is_there = self._warehouse.exists(kept.key) and self._is_intact(kept.sha256)
-        return kept if is_there else None
 
     def path(self, kept: RawObject) -> Path:
         """Return a local file with the object's bytes, which are checked against their name."""

@@ -206,13 +206,19 @@ class Aws:
         for kept in delivery.objects:
             if kept.receipt.get("kind") != _DATA:
                 continue
-            rows = tabular.scan(path(kept), kept.name)
-            names = rows.collect_schema().names()
-            if aws_cur_legacy.is_legacy(names):
-                rows = aws_cur_legacy.to_cur(rows)
-                names = rows.collect_schema().names()
-            rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
-            yield Bill(kept, _with_regions(_with_gpus(_with_plain_maps(rows), kept.name)))
+            yield Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+
+    @staticmethod
+    def as_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+        """Bring a delivered table, of whichever kind, to FOCUS columns with GPU facts.
+
+        `name` is what messages call it; raises `DataError` for a table of no known kind.
+        """
+        if aws_cur_legacy.is_legacy(rows.collect_schema().names()):
+            rows = aws_cur_legacy.to_cur(rows)
+        if aws_cur.is_cur(rows.collect_schema().names()):
+            rows = aws_cur.to_focus(rows, name)
+        return _with_regions(_with_gpus(_with_plain_maps(rows), name))
 
     def _access(self) -> Access:
         settings = self._settings

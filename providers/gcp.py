@@ -37,7 +37,7 @@ class GcpSettings(Settings):
     """`[sources.NAME]` of a Google Cloud billing account.
 
     `table` is the export, `project.dataset.table`; `project` runs and pays the queries.
-    `credentials_env` names the variable that holds a service account's JSON key; without it Google's
+    `credential_env` names the variable that holds a service account's JSON key; without it Google's
     usual login is used. `recorded` is a file or folder of rows exported from the table: with it
     neither network nor credentials are used.
     """
@@ -45,7 +45,7 @@ class GcpSettings(Settings):
     table: str | None = None
     project: str | None = None
     location: str | None = None
-    credentials_env: str | None = None
+    credential_env: str | None = None
     max_bytes_billed: int = Field(default=20 << 30, ge=10 << 20)
     reuse_unchanged: bool = True
     partition_slack_days: int = Field(default=2, ge=1, le=60)
@@ -164,8 +164,8 @@ class Gcp:
         from providers.gcp_faults import Place
 
         settings, key = self._settings, None
-        if settings.credentials_env and not (settings.api_url or "").startswith("http://"):
-            key = credentials.read(settings.credentials_env, f"sources.{self._source}", _KEY_ADVICE)
+        if settings.credential_env and not (settings.api_url or "").startswith("http://"):
+            key = credentials.read(settings.credential_env, f"sources.{self._source}", _KEY_ADVICE)
         place = Place(str(settings.table), self._project, settings.max_bytes_billed)
         try:
             return gcp_bigquery.connect(place, settings.api_url, key, settings.location)

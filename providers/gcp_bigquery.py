@@ -180,7 +180,7 @@ def _from_surroundings() -> Any:
         raise ConfigError(
             "there are no Google credentials: run gcloud auth application-default login, set "
             "GOOGLE_APPLICATION_CREDENTIALS, attach a service account to the machine, or name "
-            "the variable with a service account's key in credentials_env"
+            "the variable with a service account's key in credential_env"
         ) from None
 
 

@@ -12,7 +12,7 @@ first hours of a UTC month are billed in the month before.
 
 import polars as pl
 
-from finops import money
+from finops import money, regions
 from providers import gcp_gpus, gcp_labels, gcp_services
 
 _ONE_CREDIT = r'"amount":\s*"?-?[0-9][0-9.eE+-]*'
@@ -159,6 +159,7 @@ class _Charges:
                 pl.lit("Project")
             ),
             "RegionId": self._text("location_region"),
+            "RegionName": regions.column("gcp", self._text("location_region")),
             "AvailabilityZone": self._text("location_zone"),
             "ResourceId": resource,
             "ResourceName": pl.coalesce(self._text("resource_name"), resource),

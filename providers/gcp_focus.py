@@ -7,7 +7,7 @@ ChargeFrequency; who invoices; GPU facts, from the SKU and the machine's system 
 
 import polars as pl
 
-from finops import money
+from finops import money, regions
 from providers import gcp_gpus, gcp_labels, gcp_services
 from providers.gcp_detailed import readable_time
 
@@ -57,6 +57,7 @@ class _Charges:
             "SubAccountType": pl.coalesce(
                 self._text("SubAccountType"), pl.when(has_project).then(pl.lit("Project"))
             ),
+            "RegionName": regions.column("gcp", self._text("RegionId"), self._text("RegionName")),
             "ResourceType": pl.coalesce(self._text("ResourceType"), type_of_resource),
             "Tags": pl.coalesce(
                 self._text("Tags"),

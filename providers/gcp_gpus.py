@@ -49,19 +49,16 @@ def columns(sku: Sku) -> dict[str, pl.Expr]:
     is_used = sku.is_usage & sku.description.str.contains(_NO_USE_SKU).not_()
     is_gpu = is_used & sku.description.str.contains(_GPU_SKU)
     is_whole = is_used & sku.description.str.contains(_PART_SKU).not_() & is_gpu.not_()
+    whole = pl.lit(1).cast(money.DTYPE)
     told = sku.description.str.extract(_MODEL).str.to_uppercase()
     told_memory = sku.description.str.extract(_MEMORY).cast(pl.Int64)
     return {
         MACHINE_TYPE: pl.col(MACHINE_TYPE),
-        "x_GpuModel": pl.when(is_used).then(
-            pl.coalesce(pl.when(is_gpu).then(told), machine["x_GpuModel"])
-        ),
-        "x_GpuCount": pl.when(is_used).then(machine["x_GpuCount"]),
-        "x_GpuMemoryGiB": pl.when(is_used).then(
-            pl.coalesce(machine["x_GpuMemoryGiB"], pl.when(is_gpu).then(told_memory))
-        ),
+        "x_GpuModel": pl.coalesce(pl.when(is_gpu).then(told), machine["x_GpuModel"]),
+        "x_GpuCount": machine["x_GpuCount"],
+        "x_GpuMemoryGiB": pl.coalesce(machine["x_GpuMemoryGiB"], pl.when(is_gpu).then(told_memory)),
         "x_GpuHours": pl.when(is_gpu).then(hours).when(is_whole).then(machine["x_GpuHours"]),
-        "x_GpuFraction": pl.when(is_gpu).then(pl.lit(1).cast(money.DTYPE)),
+        "x_GpuFraction": pl.coalesce(machine["x_GpuFraction"], pl.when(is_gpu).then(whole)),
     }
 
 

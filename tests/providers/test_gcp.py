@@ -229,7 +229,7 @@ def test_a_key_that_google_does_not_accept(
     }
     monkeypatch.setenv("GCP_KEY", json.dumps(key))
     script.on("/token", Answer(b'{"error": "invalid_grant"}', 400), method="POST")
-    settings = GcpSettings(table=bigquery.TABLE_NAME, credentials_env="GCP_KEY")
+    settings = GcpSettings(table=bigquery.TABLE_NAME, credential_env="GCP_KEY")
     with pytest.raises(Terminal, match="does not accept the credentials") as caught:
         Gcp("gcp", settings, Path()).fetch(OCTOBER, store)
     assert key["private_key"][40:80] not in str(caught.value)
@@ -242,7 +242,7 @@ def test_no_credentials_and_no_key(store: RawStore, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match=r"sources\.gcp: there are no Google credentials"):
         next(iter(plain.probes().values()))()
     monkeypatch.setenv("GCP_KEY", "SECRET")
-    settings = GcpSettings(table=bigquery.TABLE_NAME, credentials_env="GCP_KEY")
+    settings = GcpSettings(table=bigquery.TABLE_NAME, credential_env="GCP_KEY")
     with pytest.raises(ConfigError, match="not the JSON document") as caught:
         Gcp("gcp", settings, Path()).fetch(OCTOBER, store)
     assert "SECRET" not in str(caught.value)

@@ -62,7 +62,7 @@ RIG = Rig(
         "table": bigquery.TABLE_NAME,
         "project": bigquery.PROJECT,
         "api_url": address,
-        "credentials_env": "GCP_BILLING_KEY",
+        "credential_env": "GCP_BILLING_KEY",
         "reuse_unchanged": False,
     },
     environment={"GCP_BILLING_KEY": '{"private_key": "SECRETKEY123"}'},
