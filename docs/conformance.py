@@ -12,6 +12,7 @@ from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse.local import LocalWarehouse
 from providers import registry
+from providers.base import ChargeProvider
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "focus-conformance.md"
@@ -32,6 +33,8 @@ def demo() -> Found:
         store = RawStore(LocalWarehouse(Path(folder)))
         for source in settings.sources:
             provider = registry.connect(source, settings.source(source), settings.base)
+            if not isinstance(provider, ChargeProvider):
+                continue
             delivery = provider.fetch(Window.of_period(PERIOD), store)
             found[source] = [
                 conformance.check(bill.rows, bill.raw.name)

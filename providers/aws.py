@@ -43,6 +43,9 @@ _SAGEMAKER_HOURS = (
     r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:(ml\.[a-z0-9.-]+)$"
 )
 _SAGEMAKER = "ml."
+# EMR charges a surcharge for each hour of an instance, on a meter that is named as EC2's own.
+_SERVICES = ("x_ServiceCode", "ServiceName")
+_SURCHARGES = ("ElasticMapReduce", "Amazon EMR", "Amazon Elastic MapReduce")
 _HOURS = ("hrs", "hours", "hour")
 
 
@@ -324,7 +327,9 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     )
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
-    hours = pl.when(is_hours).then(quantity)
+    services = [pl.col(column).is_in(_SURCHARGES) for column in _SERVICES if column in names]
+    is_surcharge = pl.any_horizontal(*services, pl.lit(value=False)).fill_null(value=False)
+    hours = pl.when(is_hours & is_surcharge.not_()).then(quantity)
     # A step of its own: else the type would be read from the meter anew for every GPU fact.
     typed = rows.with_columns(instance_type.alias("x_InstanceType"))
     listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)

@@ -58,6 +58,7 @@ def row(
         "ServiceName": family or "CoreWeave",
         "BillingAccountId": account,
         "BillingAccountName": account,
+        "ChargeDescription": " ".join(filter(None, (family, usage.sku_id))) or None,
         "ResourceId": told.get("x_ClusterId"),
         "ResourceName": told.get("x_ClusterName"),
         "ResourceType": "Cluster" if told.get("x_ClusterId") else None,

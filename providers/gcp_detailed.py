@@ -133,8 +133,8 @@ class _Charges:
 
     def _identity(self) -> dict[str, pl.Expr]:
         service_id, service = self._text("service_id"), self._text("service_description")
-        first = pl.concat_str(self._text("invoice_month"), pl.lit("01")).str.to_date(
-            "%Y%m%d", strict=False
+        first = pl.concat_str(self._text("invoice_month"), pl.lit("01")).str.to_datetime(
+            "%Y%m%d", time_unit="us", time_zone="UTC", strict=False
         )
         resource = pl.coalesce(self._text("resource_global_name"), self._text("resource_name"))
         account, currency = self._text("billing_account_id"), self._text("currency")

@@ -15,7 +15,7 @@ _SERVICES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("Storage", "Object Storage"): (("95FF-2EF5-5EA1", "Cloud Storage"),),
     ("Storage", "File System Storage"): (("D97E-AB26-5D95", "Cloud Filestore"),),
-    ("Analytics", "Data Warehouses"): (("24E6-581D-38E5", "BigQuery"),),
+    ("Databases", "Data Warehouses"): (("24E6-581D-38E5", "BigQuery"),),
     ("Analytics", "Data Processing"): (
         ("", "Cloud Dataflow"),
         ("", "Cloud Dataproc"),

@@ -88,22 +88,16 @@ def watched() -> Iterator[None]:
     if not errors.is_terminal:
         yield
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,.0f} rows"),
-        TimeElapsedColumn(),
-    )
-    bars = Progress(*columns, console=errors, transient=True)
-    with bars, progress.heard_by(_Bars(bars)):
+    bars = _Bars()
+    with progress.heard_by(bars), bars.shown():
         yield
 
 
-class _Bars:
+class _Bars(progress.Listener):
     """One line for each kind of work, made when it is first heard of."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    def __init__(self) -> None:
+        self._bars = _bars()
         self._lines: dict[str, TaskID] = {}
         self._lock = Lock()
 
@@ -111,4 +105,32 @@ class _Bars:
         with self._lock:
             if what not in self._lines:
                 self._lines[what] = self._bars.add_task(what, total=None)
-        self._bars.advance(self._lines[what], units)
+            self._bars.advance(self._lines[what], units)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        self._bars.start()
+        try:
+            yield
+        finally:
+            self._bars.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the lines off the screen, and begin anew below what is printed meanwhile."""
+        with self._lock:
+            self._bars.stop()
+            yield
+            # Bars that were stopped would be drawn where they last stood, over what was printed.
+            self._bars, self._lines = _bars(), {}
+            self._bars.start()
+
+
+def _bars() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,.0f} rows"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=errors, transient=True)

@@ -235,6 +235,23 @@ def test_a_share_of_a_gpu_counts_as_a_share(export: Export, store: RawStore) -> 
     assert (first["x_GpuFraction"], first["x_GpuHours"]) == (Decimal("0.25"), Decimal("0.25"))
 
 
+@pytest.mark.parametrize(
+    ("column", "service"),
+    [("x_ServiceCode", "ElasticMapReduce"), ("ServiceName", "Amazon Elastic MapReduce")],
+)
+def test_surcharge_of_emr_on_an_instance_has_no_gpu_hours(
+    export: Export, store: RawStore, column: str, service: str
+) -> None:
+    bill = pl.read_csv(io.BytesIO(FOCUS), infer_schema=False)
+    named = bill.with_columns(pl.Series(column, [service, "AmazonEC2", *[None] * 6]))
+    export.deliver({"focus-hourly-00001.csv": named.write_csv().encode()})
+    provider = export.provider()
+    found = focus_rows(provider, provider.fetch(OCTOBER, store), store)
+    assert found["x_GpuModel"].to_list()[:2] == ["H100", "A10G"]
+    assert found["x_GpuHours"].to_list()[:2] == [None, Decimal("1.2")]
+    assert found["x_GpuHours"][5] == Decimal("1.5")
+
+
 def test_gpu_types_that_are_not_in_the_table_are_reported(
     export: Export, store: RawStore, tmp_path: Path
 ) -> None:
