@@ -42,9 +42,10 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/bench.py
 
-# Write the README's command help and demo output anew.
+# Write the README's command help and demo output anew, and the FOCUS conformance page.
 docs: install
 	$(BIN)/python docs/refresh.py
+	$(BIN)/python docs/conformance.py
 
 clean:
-	rm -rf .venv demo-out bench build dist
+	rm -rf .venv .venv-focus-validator* demo-out bench build dist

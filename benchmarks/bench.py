@@ -11,9 +11,11 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import converter
 import polars as pl
 from rich.console import Console
 from rich.table import Table
@@ -26,11 +28,15 @@ TIMES = "x"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measurement: rows that went through, seconds of work, and what the process took."""
+    """One measurement: rows that went through, seconds of work, and what the process took.
+
+    `process_seconds` also count starting Python and importing.
+    """
 
     name: str
     rows: int
     seconds: float
+    process_seconds: float
     cpu_seconds: float
     peak_bytes: int
 
@@ -63,6 +69,7 @@ class Target:
 def measured(name: str, rows: int) -> Result:
     """Run one function of `measurements.py` in a process of its own."""
     command = [sys.executable, str(HERE / "measurements.py"), name, str(FOLDER), str(rows)]
+    begun = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.read()
@@ -72,7 +79,8 @@ def measured(name: str, rows: int) -> Result:
         sys.exit(f"{name} failed; see its message above")
     through, seconds = json.loads(said)
     cpu = used.ru_utime + used.ru_stime
-    return Result(name, through, seconds, cpu, used.ru_maxrss * 1024)
+    whole = time.monotonic() - begun
+    return Result(name, through, seconds, whole, cpu, used.ru_maxrss * 1024)
 
 
 def run(rows: int, console: Console) -> dict[str, Result]:
@@ -101,7 +109,22 @@ def run(rows: int, console: Console) -> dict[str, Result]:
         "verify",
     ):
         take(name)
+    shutil.rmtree(FOLDER / "warehouse-report", ignore_errors=True)
+    for name in ("make_report", "convert_report", "take_report"):
+        take(name, rows // 5)
+    with console.status("focus-converter"):
+        results["focus_converter"] = peer_converted(rows // 5)
     return results
+
+
+def peer_converted(rows: int) -> Result:
+    """Have focus-converter convert the report that we converted."""
+    command = converter.environment(FOLDER / "focus-converter")
+    shutil.rmtree(FOLDER / "converted", ignore_errors=True)
+    report = FOLDER / f"report-{rows}.csv"
+    seconds, used = converter.convert(command, report, FOLDER / "converted")
+    cpu = used.ru_utime + used.ru_stime
+    return Result("focus_converter", rows, seconds, seconds, cpu, used.ru_maxrss * 1024)
 
 
 def targets(results: dict[str, Result]) -> list[Target]:
@@ -123,6 +146,19 @@ def targets(results: dict[str, Result]) -> list[Target]:
         Target("the join alone against DuckDB, by dimension", joined / by_dimension, 1.5, TIMES),
         Target("attribution against DuckDB, by dimension", attributed / by_dimension, 1.5, TIMES),
         Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
+        Target(
+            "AWS report to FOCUS, against focus-converter",
+            results["focus_converter"].process_seconds / results["convert_report"].process_seconds,
+            4,
+            TIMES,
+        ),
+        Target(
+            "AWS report to FOCUS: memory, against focus-converter",
+            peak["convert_report"] / peak["focus_converter"],
+            1 / 3,
+            TIMES,
+            at_most=True,
+        ),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
     ]

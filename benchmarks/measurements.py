@@ -16,13 +16,15 @@ import bill
 import company
 import peers
 import polars as pl
+import report
 
-from finops import attribution, charges, ledger, posting
+from finops import attribution, charges, ledger, normalize, posting, tabular
 from finops.ledger import BatchFacts, Ledger, PartitionFacts, SigningKey
 from finops.partition import Partition
 from finops.raw import Delivery, RawObject, Scope
 from finops.warehouse import Warehouse, open_warehouse
 from finops.wording import Lexicon
+from providers.aws import Aws
 
 THREADS = 2
 ORIGIN = "bench.example/finops"
@@ -50,6 +52,40 @@ def take_charges(folder: Path, rows: int) -> Measured:
     delivery = Delivery("focus", "bench", Scope(frozenset({"2026-10"})), (raw,))
     given = charges.Bill(raw, pl.scan_parquet(bill_path(folder, rows)))
     return _timed(lambda: charges.write([given], delivery, warehouse(folder, rows)), rows)
+
+
+def report_path(folder: Path, rows: int) -> Path:
+    return folder / f"report-{rows}.csv"
+
+
+def make_report(folder: Path, rows: int) -> Measured:
+    return _timed(lambda: report.write(report_path(folder, rows), rows), rows)
+
+
+def convert_report(folder: Path, rows: int) -> Measured:
+    """A native AWS report to a FOCUS table, as the peer does it."""
+    path = report_path(folder, rows)
+    return _timed(
+        lambda: normalize.canonical(_as_focus(path), path.name).sink_parquet(
+            folder / "focus.parquet"
+        ),
+        rows,
+    )
+
+
+def take_report(folder: Path, rows: int) -> Measured:
+    """A native AWS report to charges: also checked, identified, partitioned and proven."""
+    path = report_path(folder, rows)
+    raw = RawObject("cd" * 32, path.stat().st_size, path.name)
+    delivery = Delivery("aws", "bench", Scope(frozenset({"2026-10"})), (raw,))
+    store = open_warehouse(str(folder / "warehouse-report"))
+    return _timed(
+        lambda: charges.write([charges.Bill(raw, _as_focus(path))], delivery, store), rows
+    )
+
+
+def _as_focus(path: Path) -> pl.LazyFrame:
+    return Aws.as_focus(tabular.scan(path, path.name), path.name)
 
 
 def copy_bill(folder: Path, rows: int) -> Measured:

@@ -11,7 +11,7 @@ import polars as pl
 import polars_hash  # noqa: F401 - registers the `chash` namespace
 import pyarrow as pa
 
-from finops import checks, focus, money, normalize, wording
+from finops import checks, focus, gpus, money, normalize, wording
 from finops.errors import Issue
 from finops.focus import Column, Kind
 from finops.normalize import ROW, SUSPECT
@@ -35,7 +35,7 @@ _USES = "~uses"
 _MOST_NAMED = 5
 _FIELD_END = "\x1f"
 _NULL = "\x00"
-_EXAMPLES = {
+_UNREADABLE = {
     Kind.TIME: "is no time; write it as 2026-10-01T00:00:00Z",
     Kind.COUNT: "is no whole number",
 }
@@ -47,13 +47,15 @@ def unreadable(batch: pl.DataFrame, where: str) -> Iterator[Issue]:
         column = focus.BY_NAME[name.removeprefix(SUSPECT)]
         failed = batch.filter(pl.col(name).is_not_null() & pl.col(column.name).is_null())
         for row, text in failed.select(ROW, name).head(_MOST_NAMED).iter_rows():
-            said = _EXAMPLES.get(
-                column.kind, "is no finite number of at most 20 digits before the point"
-            )
             yield Issue(
                 f"{where}: row {row + 1}: {column.name}",
-                f"{text!r} {said}; correct it at the source",
+                f"{text!r} {unreadable_as(column.kind)}; correct it at the source",
             )
+
+
+def unreadable_as(kind: Kind) -> str:
+    """Say what is wrong with a value that `finops.normalize` could not read."""
+    return _UNREADABLE.get(kind, "is no finite number of at most 20 digits before the point")
 
 
 def rounding(batch: pl.DataFrame) -> dict[str, Decimal]:
@@ -70,22 +72,24 @@ def rounding(batch: pl.DataFrame) -> dict[str, Decimal]:
     return lost
 
 
-def blank(batch: pl.DataFrame) -> pl.Series | None:
-    """Tell which rows say nothing at all; None when no row can be one of them.
+def without_blank(batch: pl.DataFrame) -> pl.DataFrame:
+    """Leave out rows in which every cell of the bill was empty, such as a blank line of a CSV.
 
-    A row is blank when every cell of it was empty in the bill, also those of columns that FOCUS
-    does not know, which have become one JSON object.
+    Cells of columns that FOCUS does not know count too; they have become one JSON object.
     """
     if not batch.get_column("BilledCost").null_count():
-        return None
-    known = [name for name in batch.columns if name not in {ROW, focus.SOURCE_COLUMNS}]
+        return batch
+    known = [
+        name
+        for name in batch.columns
+        if name.removeprefix(SUSPECT) in focus.BY_NAME and name not in {ROW, focus.SOURCE_COLUMNS}
+    ]
     is_blank = batch.select(pl.all_horizontal(pl.col(known).is_null())).to_series()
     if not is_blank.any():
-        return None
+        return batch
     source = batch.get_column(focus.SOURCE_COLUMNS)
     said = [text for text in source.filter(is_blank).unique() if _says(text)]
-    is_blank &= ~source.is_in(said).fill_null(value=False)
-    return is_blank if is_blank.any() else None
+    return batch.filter(~is_blank | source.is_in(said).fill_null(value=False))
 
 
 def _says(text: str | None) -> bool:
@@ -140,6 +144,16 @@ def tidied(words: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
             words, bad = _with_canonical_json(words, column.name)
             untidy |= {f"{column.name}: {checks.BAD_JSON}": bad} if bad else {}
     return words, untidy
+
+
+def uncataloged(words: pl.DataFrame, provider: str) -> dict[str, int]:
+    """Count the charges for GPU machines of which nothing is known, a finding for each type."""
+    if not _has_values(words, "x_InstanceType"):
+        return {}
+    named = gpus.is_gpu_name(provider, pl.col("x_InstanceType"))
+    unknown = words.filter(named & pl.col("x_GpuModel").is_null())
+    counted = unknown.group_by("x_InstanceType").agg(pl.col(_USES).sum())
+    return {f"x_InstanceType: {name} {checks.UNCATALOGED}": uses for name, uses in counted.rows()}
 
 
 def identified(numbers: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:

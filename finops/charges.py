@@ -134,7 +134,7 @@ def _take(
     bill: Bill, delivery: Delivery, files: PartitionFiles, tally: _Tally, progress: Progress
 ) -> None:
     tally.told += bill.issues
-    for batch in _batches(bill):
+    for batch in stream(bill.rows, bill.raw.name):
         _take_batch(batch, bill.raw, delivery, files, tally)
         progress(len(batch))
 
@@ -147,23 +147,30 @@ def _see(tally: _Tally, raw: RawObject, rows: int, amounts: Totals) -> None:
     tally.seen[raw.sha256] = Seen(before.rows + rows, billed_so_far)
 
 
-def _batches(bill: Bill) -> Iterator[pl.DataFrame]:
-    """Read a bill in normalized batches; a bill that breaks off raises `DataError`."""
+def stream(
+    rows: pl.LazyFrame, name: str, carried: Sequence[str] = (), batch_rows: int = _BATCH_ROWS
+) -> Iterator[pl.DataFrame]:
+    """Read a bill in normalized batches; a bill that breaks off raises `DataError`.
+
+    See `normalize.canonical` for what the batches hold.
+    """
     pl.Config.set_streaming_chunk_size(_CHUNK_ROWS)
     try:
-        yield from normalize.canonical(bill.rows, bill.raw.name).collect_batches(
-            chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming"
+        yield from normalize.canonical(rows, name, carried).collect_batches(
+            chunk_size=batch_rows, maintain_order=True, engine="streaming"
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
-            f"{bill.raw.name}: cannot be read to its end ({said(error)}); fetch it again"
+            f"{name}: cannot be read to its end ({said(error)}); fetch it again"
         ) from None
 
 
 def _take_batch(
     batch: pl.DataFrame, raw: RawObject, delivery: Delivery, files: PartitionFiles, tally: _Tally
 ) -> None:
-    batch = _without_blank_rows(batch, raw, tally)
+    height, batch = len(batch), batches.without_blank(batch)
+    if len(batch) < height:
+        tally.blank[raw.name] = tally.blank.get(raw.name, 0) + height - len(batch)
     fatal = [*batches.unreadable(batch, raw.name), *checks.fatal_issues(batch, raw.name)]
     if fatal:
         raise DataError.of(fatal)
@@ -177,27 +184,18 @@ def _take_batch(
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
-    numbers, words = _judged(*batches.apart(inside), raw, tally)
+    numbers, words = _judged(*batches.apart(inside), delivery.provider, raw, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
 
 
-def _without_blank_rows(batch: pl.DataFrame, raw: RawObject, tally: _Tally) -> pl.DataFrame:
-    """Leave out, and count, rows in which every cell is empty, as of a blank line in a CSV."""
-    is_blank = batches.blank(batch)
-    if is_blank is None:
-        return batch
-    tally.blank[raw.name] = tally.blank.get(raw.name, 0) + int(is_blank.sum())
-    return batch.filter(~is_blank)
-
-
 def _judged(
-    numbers: pl.DataFrame, words: pl.DataFrame, raw: RawObject, tally: _Tally
+    numbers: pl.DataFrame, words: pl.DataFrame, provider: str, raw: RawObject, tally: _Tally
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Tidy the words and count what is there; rows to set aside get their reason."""
     words, untidy = batches.tidied(words)
     rows = wording.whole(numbers, words)
-    broken = {**checks.counts(rows), **untidy}
+    broken = {**checks.counts(rows), **untidy, **batches.uncataloged(words, provider)}
     for check, count in broken.items():
         tally.broken[raw.name, check] = tally.broken.get((raw.name, check), 0) + count
     amounts = billed(rows)

@@ -208,6 +208,8 @@ CHECKS = (
 )
 
 BAD_JSON = "is no JSON object and was left out"
+UNCATALOGED = "is not in the GPU catalog, so its GPU facts are unknown; update this program, or report the type"
+"""Said of an instance type, which the finding names itself."""
 
 _FATAL = tuple(check for check in CHECKS if check.severity is Severity.FATAL)
 _QUARANTINING = tuple(check for check in CHECKS if check.severity is Severity.QUARANTINE)

@@ -256,9 +256,12 @@ EXTENSIONS = (
     Column("x_GpuModel", TEXT, OURS, "GPU model, such as H100"),
     Column("x_GpuCount", COUNT, OURS, "GPUs of the resource"),
     Column("x_GpuHours", QUANTITY, OURS, "GPU hours charged: hours x count x fraction"),
-    Column("x_GpuMemoryGiB", QUANTITY, OURS, "Memory of one GPU, GiB"),
+    Column("x_GpuMemoryGiB", QUANTITY, OURS, "Memory of one whole GPU, GiB"),
     Column("x_GpuFraction", QUANTITY, OURS, "Share of a GPU, 1 for a whole one"),
     Column(SOURCE_COLUMNS, JSON, OURS, "Columns of the bill that FOCUS 1.4 does not know"),
+    Column(
+        "x_InstanceType", TEXT, OURS, "Instance type as the provider calls it, such as p5.48xlarge"
+    ),
 )
 
 CONTENT = (*COST_AND_USAGE, *EXTENSIONS)

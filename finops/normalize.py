@@ -16,6 +16,7 @@ from finops.errors import DataError
 from finops.focus import Column, Kind
 
 SUSPECT = "~"
+_GIVEN = "<"
 ROW = "x_RawRow"
 GIVEN_ROW = "~row"
 """How a provider says itself which row of the raw object a row was read from."""
@@ -30,7 +31,9 @@ CORE = (
 )
 """Without these a table is no FOCUS bill, whatever its version."""
 
-_RENAMED = {"ProviderName": "x_ProviderName", "PublisherName": "x_PublisherName"}
+RENAMED = {"ProviderName": "x_ProviderName", "PublisherName": "x_PublisherName"}
+"""Columns of FOCUS 1.0 to 1.3 that 1.4 does not have, and the names they are kept under."""
+
 _FALLBACKS: Mapping[str, Sequence[str]] = {
     # FOCUS 1.3 split ProviderName and PublisherName into who sells and who hosts.
     "ServiceProviderName": ("x_ProviderName", "x_PublisherName", "InvoiceIssuerName"),
@@ -46,31 +49,34 @@ _DOUBLED = re.compile(r"_duplicated_\d+$")
 """What Polars adds to a column name that a CSV header holds a second time."""
 
 
-def canonical(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+def canonical(rows: pl.LazyFrame, name: str, carried: Sequence[str] = ()) -> pl.LazyFrame:
     """Bring `rows` to `focus.CONTENT` plus the row number and suspect columns.
 
-    `name` is what messages call the bill. Raises `DataError` when it is no FOCUS bill.
+    `name` is what messages call the bill; columns in `carried` pass through as they are. Raises
+    `DataError` when it is no FOCUS bill.
     """
     rows = _unwrapped(_numbered(rows))
     schema = rows.collect_schema()
-    delivered = _matched(schema.names())
+    delivered = matched(schema.names())
     _demand_core(delivered, name)
     _refuse_doubled(schema.names(), name)
+    types = {name: schema[source] for name, source in delivered.items()}
     typed = [column for column in focus.CONTENT if column.name in delivered]
-    values = [
-        _value(column, delivered[column.name], schema[delivered[column.name]]).alias(column.name)
-        for column in typed
-    ]
-    suspects = [
-        _suspect(column, delivered[column.name], schema[delivered[column.name]]).alias(
-            SUSPECT + column.name
-        )
-        for column in typed
-        if _can_fail(column, schema[delivered[column.name]])
-    ]
-    unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW})
+    doubtful = [column for column in typed if _can_fail(column, types[column.name])]
+    unknown = sorted(set(schema.names()) - set(delivered.values()) - {ROW, *carried})
     kept = [_as_json(unknown, schema).alias(focus.SOURCE_COLUMNS)] if unknown else []
-    lifted = rows.select(pl.col(ROW).cast(pl.Int64), *values, *suspects, *kept)
+    values = [
+        _value(column, delivered[column.name], types[column.name]).alias(column.name)
+        for column in typed
+    ]
+    given = [pl.col(delivered[column.name]).alias(_GIVEN + column.name) for column in doubtful]
+    suspects = [_suspect(column, types[column.name]) for column in doubtful]
+    # In two steps, so that a value is not converted a second time to see whether it failed.
+    lifted = (
+        rows.select(pl.col(ROW).cast(pl.Int64), *values, *given, *kept, *carried)
+        .with_columns(suspects)
+        .drop(_GIVEN + column.name for column in doubtful)
+    )
     return _completed(lifted, {*delivered, *([focus.SOURCE_COLUMNS] if unknown else [])})
 
 
@@ -106,11 +112,11 @@ def canonical_json(text: str | None) -> str | None:
     return canonical
 
 
-def _matched(names: Sequence[str]) -> dict[str, str]:
+def matched(names: Sequence[str]) -> dict[str, str]:
     """Map canonical names to delivered ones; some databases change the case on export."""
     by_lower = {name.strip().lower(): name for name in names}
     wanted = {name.lower(): name for name in focus.BY_NAME}
-    wanted |= {old.lower(): new for old, new in _RENAMED.items()}
+    wanted |= {old.lower(): new for old, new in RENAMED.items()}
     content = {column.name for column in focus.CONTENT} - {focus.SOURCE_COLUMNS}
     return {
         wanted[lower]: name
@@ -234,9 +240,9 @@ def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
 
 def _decimal(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Read exactly: text digit by digit, a double by the shortest text that names it."""
-    if dtype.is_float() or dtype == pl.String:
-        return _plain_text(source).cast(money.DTYPE, strict=False)
-    return source.cast(money.DTYPE, strict=False)
+    if dtype.is_integer() or dtype.is_decimal():
+        return source.cast(money.DTYPE, strict=False)
+    return _plain_text(source).cast(money.DTYPE, strict=False)
 
 
 def _plain_text(source: pl.Expr) -> pl.Expr:
@@ -255,14 +261,24 @@ def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Date:
         near = _nearer(source, dtype, 1)
         return near.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    text = _plain_text(source).str.replace(r" ?UTC$", "Z").str.replace(" ", "T", literal=True)
-    parsed = [
-        text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-        if form.endswith("z")
-        else text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-        for form in _TIME_FORMATS
-    ]
-    return pl.coalesce(parsed)
+    return source.cast(pl.String).map_batches(_times, focus.TIME_DTYPE, is_elementwise=True)
+
+
+def _times(texts: pl.Series) -> pl.Series:
+    """Read times in the first format that fits all of them, else each in the first that fits it."""
+    for form in _TIME_FORMATS:
+        found = _parsed(texts, form)
+        if found.null_count() == texts.null_count():
+            return found
+    tidy = texts.str.strip_chars().str.replace(r" ?UTC$", "Z").str.replace(" ", "T", literal=True)
+    each = [_parsed(tidy, form).alias(form) for form in _TIME_FORMATS]
+    return pl.select(pl.coalesce(each)).to_series()
+
+
+def _parsed(texts: pl.Series, form: str) -> pl.Series:
+    if form.endswith("z"):
+        return texts.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+    return texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
 
 
 def _nearer(source: pl.Expr, dtype: pl.DataType, units_a_day: int | None) -> pl.Expr:
@@ -282,14 +298,15 @@ def _can_fail(column: Column, dtype: pl.DataType) -> bool:
     return column.kind is Kind.TIME and not dtype.is_temporal()
 
 
-def _suspect(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
+def _suspect(column: Column, dtype: pl.DataType) -> pl.Expr:
     """Keep the text of values that became null, and of amounts too fine for 18 decimals."""
-    text = _plain_text(pl.col(delivered))
-    doubtful = _value(column, delivered, dtype).is_null() & pl.col(delivered).is_not_null()
+    given = pl.col(_GIVEN + column.name)
+    doubtful = pl.col(column.name).is_null() & given.is_not_null()
     if column.kind is Kind.MONEY and not _fits(dtype):
+        text = _plain_text(given)
         doubtful |= text.str.len_bytes() > _LONGEST_EXACT_TEXT
         doubtful |= text.str.contains_any(["e-", "E-"])
-    return pl.when(doubtful).then(text)
+    return pl.when(doubtful).then(_plain_text(given)).alias(SUSPECT + column.name)
 
 
 def _fits(dtype: pl.DataType) -> bool:

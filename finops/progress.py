@@ -1,7 +1,7 @@
 """Progress of long work, for whoever watches: the terminal installs a listener, servers none."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
@@ -10,8 +10,12 @@ class Listener(Protocol):
 
     def advance(self, what: str, units: int) -> None: ...
 
+    def aside(self) -> AbstractContextManager[None]:
+        """Step aside while something is printed that is to stay."""
+        return nullcontext()
 
-class _Nobody:
+
+class _Nobody(Listener):
     def advance(self, what: str, units: int) -> None: ...
 
 
@@ -21,6 +25,11 @@ _listener: Listener = _Nobody()
 def advance(what: str, units: int) -> None:
     """Tell the listener that `units` more of `what` are done."""
     _listener.advance(what, units)
+
+
+def aside() -> AbstractContextManager[None]:
+    """Make room on the screen inside the `with` block: progress would overwrite what is printed."""
+    return _listener.aside()
 
 
 @contextmanager

@@ -5,9 +5,10 @@ Raw objects are never rewritten. Beside each stands a receipt that says how it w
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from finops.errors import DataError, Issue, Transient
@@ -17,6 +18,8 @@ from finops.reconciliation import Stated
 from finops.warehouse import Warehouse
 
 RAW = "raw"
+SAMPLES = "samples"
+_SAMPLED_AT = "%Y-%m-%dT%H:%M:%S.%fZ"  # sorts by its time: `samples` relies on it
 _CHUNK_BYTES = 1 << 20
 
 
@@ -85,7 +88,7 @@ class RawStore:
         """Store `content` verbatim with its receipt; what is already kept stays as it is."""
         digest, size = _digest(content)
         kept = RawObject(digest, size, name, dict(receipt or {}))
-        receipt_key = f"{kept.key}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+        receipt_key = f"{kept.key}.{_short_name(name)}.json"
         if not self._is_intact(digest):
             # What lies there is not what its name says: the right bytes are at hand to mend it.
             self._warehouse.replace(kept.key, content)
@@ -99,6 +102,49 @@ class RawStore:
             ).encode(),
         )
         return kept
+
+    def keep_known(self, content: bytes | Path, name: str, receipt: Mapping[str, str]) -> RawObject:
+        """Keep what never changes under its `name`, so that `known` finds it without asking again."""
+        kept = self.keep(content, name, receipt)
+        entry = {"sha256": kept.sha256, "size_bytes": kept.size_bytes, "receipt": dict(receipt)}
+        self._add(_known_key(name), json.dumps(entry, sort_keys=True, indent=1).encode())
+        return kept
+
+    def known(self, name: str) -> RawObject | None:
+        """Return what was kept under `name`; `None` when there is none, or its bytes changed."""
+        key = _known_key(name)
+        if not self._warehouse.exists(key):
+            return None
+        entry = json.loads(self._warehouse.read(key))
+        kept = RawObject(entry["sha256"], entry["size_bytes"], name, entry["receipt"])
+        is_there = self._warehouse.exists(kept.key) and self._is_intact(kept.sha256)
+        return kept if is_there else None
+
+    def remember(self, source: str, at: datetime, sample: Sequence[RawObject]) -> None:
+        """Note that these kept objects are what `source` looked like at `at`.
+
+        For a provider that tells only what is now: `samples` gives it what earlier fetches saw.
+        """
+        for kept in sample:
+            place = f"{at.astimezone(UTC):{_SAMPLED_AT}}/{_short_name(kept.name)}"
+            key = f"{SAMPLES}/source={source}/{place}.{kept.sha256[:16]}.json"
+            self._add(key, json.dumps(asdict(kept), sort_keys=True, indent=1).encode())
+
+    def samples(self, source: str, start: datetime, end: datetime) -> list[RawObject]:
+        """Give what was remembered of `source` from `start` until before `end`, oldest first.
+
+        The last sample before `start` and the first one from `end` on are given too: they tell
+        how things stood at the edges. Raises `DataError` for a note that cannot be read.
+        """
+        prefix = f"{SAMPLES}/source={source}/"
+        keys = list(self._warehouse.list(prefix))
+        times = sorted({key.removeprefix(prefix).partition("/")[0] for key in keys})
+        first, last = (f"{time.astimezone(UTC):{_SAMPLED_AT}}" for time in (start, end))
+        from_place = max(bisect_left(times, first) - 1, 0)
+        chosen = set(times[from_place : bisect_left(times, last) + 1])
+        return [
+            self._noted(key) for key in keys if key.removeprefix(prefix).partition("/")[0] in chosen
+        ]
 
     def path(self, kept: RawObject) -> Path:
         """Return a local file with the object's bytes, which are checked against their name."""
@@ -123,6 +169,15 @@ class RawStore:
             self._warehouse.delete(key)
         self._added.clear()
 
+    def _noted(self, key: str) -> RawObject:
+        try:
+            return RawObject(**json.loads(self._warehouse.read(key)))
+        except (ValueError, TypeError):
+            raise DataError(
+                f"{key}: is no note of a kept sample any more; restore it from a backup, or remove "
+                f"it to go on without what was seen at that time"
+            ) from None
+
     def _is_intact(self, digest: str) -> bool:
         try:
             return _digest(self._warehouse.local(f"{RAW}/{digest}"))[0] == digest
@@ -141,6 +196,10 @@ class RawStore:
             self._added.append(key)
 
 
+def _known_key(name: str) -> str:
+    return f"{RAW}/known/{hashlib.sha256(name.encode()).hexdigest()}.json"
+
+
 def intact(warehouse: Warehouse, digest: str) -> Path:
     """Return a local file with the raw object `digest`; raises `DataError` when it was changed.
 
@@ -153,6 +212,10 @@ def intact(warehouse: Warehouse, digest: str) -> Path:
             f"or fetch the bill again"
         )
     return path
+
+
+def _short_name(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def _digest(content: bytes | Path) -> tuple[str, int]:

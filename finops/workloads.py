@@ -25,7 +25,7 @@ TIME = pl.Datetime("us", "UTC")
 SCHEMA = pl.Schema(
     {
         "workload_id": pl.String(),  # stable: the same work has the same id in every delivery
-        "kind": pl.String(),  # pod, build, job, run, or idle: held by nobody
+        "kind": pl.String(),  # pod, build, stage, job, run, or idle: held by nobody
         "name": pl.String(),
         "started_at": TIME,
         "ended_at": TIME,  # not part of it
@@ -88,7 +88,7 @@ def write(told: Iterable[Told], delivery: Delivery, warehouse: Warehouse) -> Lis
         delivery.source,
         len(rows),
         days,
-        tuple(_issues(broken, delivery.source)),
+        (*delivery.issues, *_issues(broken, delivery.source)),
     )
 
 

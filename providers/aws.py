@@ -5,7 +5,6 @@ data folders are never listed. In every delivery mode the month's own manifest n
 count, in place or in the newest run's folder. Layouts are in `providers.aws_layout`.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import polars as pl
 from pydantic import Field, field_validator
 
-from finops import gpus, money, tabular
+from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
@@ -28,6 +27,7 @@ from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
 from providers.base import Bill, Probe, Settings
+from providers.http import parse_json
 
 _ATTEMPTS = 3
 _CENT = Decimal("0.01")  # doubles add up to less than that; AWS shows no smaller amount
@@ -40,8 +40,12 @@ _INSTANCE_HOURS = (
     r":([a-z0-9-]+\.[a-z0-9-]+)$"
 )
 _SAGEMAKER_HOURS = (
-    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:ml\.([a-z0-9.-]+)$"
+    r"(?:^|-)(?:Train|Host|Notebk|Tsform|Processing|Studio)[A-Za-z]*:(ml\.[a-z0-9.-]+)$"
 )
+_SAGEMAKER = "ml."
+# EMR charges a surcharge for each hour of an instance, on a meter that is named as EC2's own.
+_SERVICES = ("x_ServiceCode", "ServiceName")
+_SURCHARGES = ("ElasticMapReduce", "Amazon EMR", "Amazon Elastic MapReduce")
 _HOURS = ("hrs", "hours", "hour")
 
 
@@ -195,19 +199,26 @@ class Aws:
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
 
-        `x_GpuHours` is instance hours times GPUs, from the instance type in the meter's name.
+        `x_InstanceType` is read from the meter's name, `x_GpuHours` is its hours times GPUs, and
+        a region that AWS left without a name gets the one of its id.
         Raises `DataError` for a file that is neither.
         """
         for kept in delivery.objects:
             if kept.receipt.get("kind") != _DATA:
                 continue
-            rows = tabular.scan(path(kept), kept.name)
-            names = rows.collect_schema().names()
-            if aws_cur_legacy.is_legacy(names):
-                rows = aws_cur_legacy.to_cur(rows)
-                names = rows.collect_schema().names()
-            rows = aws_cur.to_focus(rows, kept.name) if aws_cur.is_cur(names) else rows
-            yield Bill(kept, _with_gpus(_with_plain_maps(rows), kept.name))
+            yield Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+
+    @staticmethod
+    def as_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+        """Bring a delivered table, of whichever kind, to FOCUS columns with GPU facts.
+
+        `name` is what messages call it; raises `DataError` for a table of no known kind.
+        """
+        if aws_cur_legacy.is_legacy(rows.collect_schema().names()):
+            rows = aws_cur_legacy.to_cur(rows)
+        if aws_cur.is_cur(rows.collect_schema().names()):
+            rows = aws_cur.to_focus(rows, name)
+        return _with_regions(_with_gpus(_with_plain_maps(rows), name))
 
     def _access(self) -> Access:
         settings = self._settings
@@ -245,7 +256,7 @@ class Aws:
 
     def _manifest(self, export: _Export, layout: Layout, month: str) -> _Manifest:
         content, stored = export.read(layout.manifest(month))
-        document = _json_object(content)
+        document = _json_object(content, stored.uri)
         files = layout.files(document, stored.uri)
         return _Manifest(content, stored, layout.run(document), files)
 
@@ -273,12 +284,9 @@ def _month_stated(
     )
 
 
-def _json_object(content: bytes) -> dict[str, Any]:
-    """Read a JSON object; anything else reads as an empty one."""
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return {}
+def _json_object(content: bytes, name: str) -> dict[str, Any]:
+    """Read a JSON object; JSON of another kind reads as an empty one, half of it is transient."""
+    document = parse_json(content, name)
     return document if isinstance(document, dict) else {}
 
 
@@ -319,5 +327,18 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     )
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
-    hours = pl.when(is_hours).then(quantity)
-    return rows.with_columns(gpus.columns("aws", instance_type, hours))
+    services = [pl.col(column).is_in(_SURCHARGES) for column in _SERVICES if column in names]
+    is_surcharge = pl.any_horizontal(*services, pl.lit(value=False)).fill_null(value=False)
+    hours = pl.when(is_hours & is_surcharge.not_()).then(quantity)
+    # A step of its own: else the type would be read from the meter anew for every GPU fact.
+    typed = rows.with_columns(instance_type.alias("x_InstanceType"))
+    listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)
+    return typed.with_columns(gpus.columns("aws", listed, hours))
+
+
+def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:
+    names = rows.collect_schema().names()
+    if "RegionId" not in names:
+        return rows
+    given = pl.col("RegionName") if "RegionName" in names else None
+    return rows.with_columns(regions.column("aws", pl.col("RegionId"), given))

@@ -23,7 +23,9 @@ def to_cur(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rename the columns to those of CUR 2.0; tags become one JSON object a row."""
     names = rows.collect_schema().names()
     tags = [name for name in names if name.startswith(_TAG)]
-    plain = [pl.col(name).alias(cur_name(name)) for name in names if name not in tags]
+    # Product attributes may differ in capitals alone: the first of them is the one AWS documents.
+    renamed = {cur_name(name): name for name in reversed(names) if name not in tags}
+    plain = [pl.col(name).alias(new) for new, name in renamed.items()]
     if not tags:
         return rows.select(plain)
     values = [_given(name).alias(name.removeprefix(_TAG).removeprefix(_USER)) for name in tags]

@@ -123,11 +123,15 @@ def _sendable(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long to wait for an answer, and how to wait between tries."""
+    """How long to wait for an answer, and how to wait between tries.
+
+    `rest` keeps to a provider's limit when nothing is wrong: it waits between two good requests.
+    """
 
     timeout_seconds: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    rest: Callable[[float], None] = time.sleep
 
 
 PACE = Pace()
@@ -136,7 +140,8 @@ PACE = Pace()
 class Api:
     """A provider's HTTP API below one address, asked with one credential.
 
-    `advice` says what to do about a status, such as which permission a 403 lacks.
+    `advice` says what to do about a status, such as which permission a 403 lacks. Between two
+    requests it rests for `seconds_between`, where a provider allows so many a second only.
     """
 
     def __init__(
@@ -147,7 +152,10 @@ class Api:
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
         pace: Pace | None = None,
+        seconds_between: float = 0.0,
     ) -> None:
+        self._seconds_between = seconds_between
+        self._is_fresh = True
         self._secrets = credential.secrets
         self._advice = advice
         self._pace = pace or PACE
@@ -175,6 +183,9 @@ class Api:
         connections, 429 and 5xx that do not pass, `Terminal` for every other status.
         """
         asked = dict(parameters or {})
+        if self._seconds_between and not self._is_fresh:
+            self._pace.rest(self._seconds_between)
+        self._is_fresh = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 reply = self._ask(path, asked)
@@ -187,22 +198,17 @@ class Api:
             else:
                 if reply.status == httpx.codes.OK or reply.status in tolerate:
                     return reply
-                if not _may_pass(reply):
+                if not may_pass(reply):
                     raise Terminal(self._refusal(reply))
                 fault, asked_to_wait = self._busy(reply, attempt), wait_seconds(reply)
             if attempt < ATTEMPTS:
-                self._pace.sleep(self._pause(attempt, asked_to_wait))
+                self._pace.sleep(pause_seconds(self._pace, attempt, asked_to_wait))
         raise fault
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Reply:
         answer = self._client.get(path, params=parameters)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(path, parameters, answer.status_code, headers, answer.content)
-
-    def _pause(self, attempt: int, asked_to_wait: float) -> float:
-        own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
-        spread = 1 + _JITTER * self._pace.jitter()
-        return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
 
     def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
         return Transient(
@@ -243,6 +249,13 @@ def _authorized(credential: Credential) -> dict[str, str]:
     return {} if credential.authorization is None else {"Authorization": credential.authorization}
 
 
+def pause_seconds(pace: Pace, attempt: int, asked_to_wait: float) -> float:
+    """Tell how long to pause after try number `attempt`: longer each time, or as long as asked."""
+    own: float = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+    spread = 1 + _JITTER * pace.jitter()
+    return min(max(own, asked_to_wait) * spread, LONGEST_WAIT_SECONDS)
+
+
 def wait_seconds(reply: Reply) -> float:
     """Tell how long a busy server asks to be left alone: the longest of what its headers say.
 
@@ -277,7 +290,8 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
-def _may_pass(reply: Reply) -> bool:
+def may_pass(reply: Reply) -> bool:
+    """Tell whether the same question may be answered later."""
     is_fault = reply.status in _BUSY or reply.status >= httpx.codes.INTERNAL_SERVER_ERROR
     return is_fault or _is_limited(reply)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 
 from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
@@ -38,9 +39,8 @@ class Taken:
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        return tuple(
-            issue for told in (self.charges, self.workloads) if told for issue in told.issues
-        )
+        told = (each.issues for each in (self.charges, self.workloads) if each)
+        return tuple(dict.fromkeys(chain.from_iterable(told)))
 
     def __str__(self) -> str:
         told = []

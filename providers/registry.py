@@ -18,8 +18,16 @@ from providers.base import Provider
 
 PROVIDERS = {
     "aws": "providers.aws:Aws",
+    "azure": "providers.azure:Azure",
+    "coreweave": "providers.coreweave:CoreWeave",
     "focus": "providers.focus:Focus",
+    "gcp": "providers.gcp:Gcp",
+    "github_actions": "providers.github_actions:GitHubActions",
+    "jenkins": "providers.jenkins:Jenkins",
+    "kubernetes": "providers.kubernetes:Kubernetes",
+    "lambda_labs": "providers.lambda_labs:LambdaLabs",
     "runpod": "providers.runpod:RunPod",
+    "sdk": "providers.sdk:Sdk",
 }
 GROUP = "terradev_finops.providers"
 

@@ -15,16 +15,17 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from finops import credentials, gpus
-from finops.errors import DataError, Transient
+from finops import credentials, gpus, regions
+from finops.errors import DataError, Issue, Severity, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import rows, runpod_replies
+from providers import rows, runpod_billing, runpod_replies
 from providers.base import Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.recorded import Recorded, Replies
-from providers.runpod_replies import PRODUCTS, UNKNOWN_POD, Pod, Product, Usage
+from providers.runpod_billing import UNAVAILABLE, within
+from providers.runpod_replies import PARTS, PRODUCTS, UNKNOWN_POD, Pod, Product, Usage
 
 _SCOPES = (
     "in the RunPod console under Settings, API Keys, give this key read access to billing and pods"
@@ -34,10 +35,8 @@ _ADVICE = {
     403: _SCOPES,
     404: "the address is wrong; remove api_url and v1_url from the settings to use RunPod's own",
 }
-_UNAVAILABLE = frozenset({403, 404})
 _BILLING, _PODS = "billing", "pods"
-# Amounts and their total travel as doubles, so their last digits need not add up.
-_TOTAL_TOLERANCE = Decimal("0.000001")
+_ProductName = Literal["pods", "serverless", "network_volumes", "clusters", "public_endpoints"]
 
 _EVERY_ROW = {
     "BillingAccountType": "Account",
@@ -56,7 +55,7 @@ _EVERY_ROW = {
 class RunPodSettings(Settings):
     """`[sources.NAME]` of a RunPod account.
 
-    `products` says what to bill: pods, and if wanted serverless endpoints and network volumes.
+    `products` names what to bill; when left out, pods and whatever else the key may read.
     `tag_env` names the pods' environment variables that become tags, in lower case. `recorded`
     is a folder of saved replies (`v2/billing/pods.json`, `v2/pods.json`, or the same under `v1`):
     with it neither network nor key is used.
@@ -66,7 +65,7 @@ class RunPodSettings(Settings):
     api_url: str = "https://api.runpod.io"
     v1_url: str = "https://rest.runpod.io"
     billing_account: str | None = None
-    products: tuple[Literal["pods", "serverless", "network_volumes"], ...] = ("pods",)
+    products: tuple[_ProductName, ...] | None = None
     tag_env: tuple[str, ...] = ("TEAM", "PROJECT")
     recorded: Path | None = None
 
@@ -109,8 +108,16 @@ class RunPod:
     def _any_billing(self, api: Replies, older: Replies) -> None:
         today = datetime.now(UTC).date()
         yesterday = Window(today - timedelta(days=1), today)
-        for name in self._settings.products:
-            _asked(PRODUCTS[name], yesterday, api, older)
+        for name in self._wanted():
+            must = self._demands(name)
+            runpod_billing.asked(PRODUCTS[name], yesterday, api, older, must=must)
+
+    def _wanted(self) -> Iterable[str]:
+        return PRODUCTS if self._settings.products is None else self._settings.products
+
+    def _demands(self, name: str) -> bool:
+        """Tell whether the run fails without this product."""
+        return self._settings.products is not None or name == _PODS
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Ask for the window's hours and the pods; an empty window is asked for twice.
@@ -138,7 +145,7 @@ class RunPod:
             billed = [
                 self._row(place, usage, product, pods, _fetched_at(kept))
                 for place, usage in enumerate(usages)
-                if delivery.scope.days is None or _within(usage, delivery.scope.days)
+                if delivery.scope.days is None or within(usage, delivery.scope.days)
             ]
             if billed:
                 yield Bill(kept, rows.frame(billed))
@@ -156,14 +163,40 @@ class RunPod:
             yield api, older
 
     def _fetch(self, window: Window, store: RawStore, api: Replies, older: Replies) -> Delivery:
-        replies = {name: _billing(name, window, api, older) for name in self._settings.products}
+        is_whole = self._settings.products is None
+        before = runpod_billing.account_total(window, api) if is_whole else None
+        asked = {
+            name: runpod_billing.read(name, window, api, older, must=self._demands(name))
+            for name in self._wanted()
+        }
+        replies = {name: reply for name, reply in asked.items() if reply is not None}
+        missing = [name for name in asked if name not in replies]
+        runpod_billing.demand_nothing_hidden(before, replies, missing)
+        after = None if before is None else runpod_billing.account_total(window, api)
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
         kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
         listed = _keep(store, pods, _PODS, "pods")
+        ids = frozenset(raw.sha256 for raw in kept)
         return Delivery(
-            self.NAME, self._source, Scope(days=window), (*kept, listed), is_empty_for_sure=True
+            self.NAME,
+            self._source,
+            Scope(days=window),
+            (*kept, listed),
+            stated=runpod_billing.stated(before, after, ids),
+            is_empty_for_sure=True,
+            issues=tuple(self._unread(missing)),
         )
+
+    def _unread(self, missing: Iterable[str]) -> Iterator[Issue]:
+        """Name the products that were not to be read; a folder of replies has what it has."""
+        for name in missing if self._recorded is None else ():
+            yield Issue(
+                self._source,
+                f"{name.replace('_', ' ')} are not in this bill: RunPod answered 403 or 404 for "
+                f"them; give the key read access to billing, or name in 'products' what you want",
+                Severity.WARNING,
+            )
 
     def _row(
         self,
@@ -174,7 +207,7 @@ class RunPod:
         fetched_at: datetime | None,
     ) -> dict[str, object]:
         account = self._settings.billing_account or self._source
-        pod = pods.get(usage.resource_id, UNKNOWN_POD)
+        pod = pods.get(usage.resource_id or "", UNKNOWN_POD)
         return {
             **_EVERY_ROW,
             **_costs(usage),
@@ -184,7 +217,7 @@ class RunPod:
             "BillingAccountName": account,
             "ChargePeriodStart": usage.start,
             "ChargePeriodEnd": usage.end,
-            "ChargeDescription": f"{product.resource_type} {pod.name or usage.resource_id}",
+            "ChargeDescription": _described(product, pod.name or usage.resource_id),
             "ServiceName": product.service,
             "ServiceCategory": product.category,
             "ServiceSubcategory": product.subcategory,
@@ -192,6 +225,7 @@ class RunPod:
             "ResourceId": usage.resource_id,
             "ResourceName": pod.name,
             "RegionId": pod.data_center,
+            "RegionName": regions.names("runpod").get(pod.data_center or ""),
             "SkuId": pod.gpu_id,
             "Tags": pod.tags,
             "x_Provisional": fetched_at is not None and usage.end > fetched_at,
@@ -199,36 +233,9 @@ class RunPod:
         }
 
 
-def _billing(name: str, window: Window, api: Replies, older: Replies) -> Reply:
-    """Ask for a product's hours, twice when there are none.
-
-    A service that has just lost its rows looks like one without charges.
-    """
-    product = PRODUCTS[name]
-    reply = _asked(product, window, api, older)
-    found = runpod_replies.usages(reply.json(), reply.name, product)
-    if any(_within(usage, window) for usage in found):
-        return reply
-    return _asked(product, window, api, older)
-
-
-def _asked(product: Product, window: Window, api: Replies, older: Replies) -> Reply:
-    """Ask v2, or v1 where the key or the account has no v2."""
-    parameters = {
-        "bucketSize": "hour",
-        "startTime": f"{window.start_at:%Y-%m-%dT%H:%M:%SZ}",
-        "endTime": f"{window.end_at:%Y-%m-%dT%H:%M:%SZ}",
-    }
-    reply = api.get(product.v2_path, parameters, _UNAVAILABLE)
-    if reply.status in _UNAVAILABLE:
-        return older.get(product.v1_path, {**parameters, "grouping": product.v1_id_key})
-    _check_total(reply, product)
-    return reply
-
-
 def _any_pods(api: Replies, older: Replies) -> None:
     """List the pods of whichever generation the key is good for."""
-    if api.get("/v2/pods", tolerate=_UNAVAILABLE).status in _UNAVAILABLE:
+    if api.get("/v2/pods", tolerate=UNAVAILABLE).status in UNAVAILABLE:
         older.get("/v1/pods", {"includeMachine": "true"})
 
 
@@ -242,30 +249,6 @@ def _pod_list(api: Replies, older: Replies, billing: Iterable[Reply]) -> Reply:
 def _keep(store: RawStore, reply: Reply, kind: str, product: str) -> RawObject:
     receipt = {"kind": kind, "product": product, **reply.receipt()}
     return store.keep(reply.body, f"runpod{reply.name}", receipt)
-
-
-def _check_total(reply: Reply, product: Product) -> None:
-    """Refuse rows that do not add up to the total RunPod states: some are missing."""
-    document = reply.json()
-    try:
-        stated = Decimal(document["metadata"]["totals"]["totalAmount"])
-    except (KeyError, TypeError):
-        raise Transient(
-            f"{reply.name}: has no metadata.totals.totalAmount, so its rows cannot be checked; "
-            f"try again, and report this if it stays so"
-        ) from None
-    usages = runpod_replies.usages(document, reply.name, product)
-    found = sum((usage.amount for usage in usages), Decimal(0))
-    if abs(found - stated) > _TOTAL_TOLERANCE:
-        raise Transient(
-            f"{reply.name}: the rows add up to {found} but RunPod states {stated}; the reply is "
-            f"incomplete, so nothing of it was taken: try again"
-        )
-
-
-def _within(usage: Usage, window: Window) -> bool:
-    """Leave out the hours RunPod adds when it snaps a window outward to its buckets."""
-    return window.start_at <= usage.start < window.end_at
 
 
 def _of_kind(delivery: Delivery, kind: str) -> list[RawObject]:
@@ -284,14 +267,14 @@ def _fetched_at(kept: RawObject) -> datetime | None:
     return datetime.fromisoformat(told) if told else None
 
 
+def _described(product: Product, resource: str | None) -> str:
+    return f"{product.resource_type} {resource}" if resource else product.service
+
+
 def _costs(usage: Usage) -> dict[str, object]:
     """Give all four costs: pods have no commitments, and the list price is what was billed."""
-    return {
-        **rows.all_costs(usage.amount),
-        "x_GpuCost": usage.gpu_amount,
-        "x_CpuCost": usage.cpu_amount,
-        "x_DiskCost": usage.disk_amount,
-    }
+    parts = {column: usage.parts[part] for part, column in PARTS.items() if part in usage.parts}
+    return {**rows.all_costs(usage.amount), **parts}
 
 
 def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
@@ -303,6 +286,7 @@ def _quantities(usage: Usage, pod: Pod) -> dict[str, object]:
         "PricingUnit": unit,
         "ConsumedQuantity": hours,
         "ConsumedUnit": unit,
+        "x_InstanceType": pod.gpu_id,
         "x_GpuModel": known.model if known else None,
         "x_GpuCount": count,
         "x_GpuHours": hours * count if hours is not None and count else None,

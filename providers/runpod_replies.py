@@ -25,13 +25,14 @@ _HOUR_TOLERANCE = Decimal("1.01")
 class Product:
     """Something RunPod bills: where each API generation tells, and what FOCUS calls it.
 
-    `id_key` is the field that names the resource in a billing row; v1 groups by it.
+    `id_key` is the field that names the resource in a billing row; v1 groups by `v1_id_key`. What
+    v1 does not tell, or has no resource, is `None`.
     """
 
     v2_path: str
-    v1_path: str
-    id_key: str
-    v1_id_key: str
+    v1_path: str | None
+    id_key: str | None
+    v1_id_key: str | None
     service: str
     category: str
     subcategory: str
@@ -60,7 +61,7 @@ PRODUCTS = {
         resource_type="Endpoint",
     ),
     "network_volumes": Product(
-        v2_path="/v2/billing/networkvolumes",
+        v2_path="/v2/billing/network-volumes",
         v1_path="/v1/billing/networkvolumes",
         id_key="networkVolumeId",
         v1_id_key="networkVolumeId",
@@ -69,7 +70,39 @@ PRODUCTS = {
         subcategory="File Storage",
         resource_type="Network Volume",
     ),
+    "clusters": Product(
+        v2_path="/v2/billing/clusters",
+        v1_path=None,
+        id_key="clusterId",
+        v1_id_key=None,
+        service="Instant Clusters",
+        category="Compute",
+        subcategory="Containers",
+        resource_type="Cluster",
+    ),
+    # In v1 this path's last word means serverless; in v2 it is what RunPod hosts for everybody.
+    "public_endpoints": Product(
+        v2_path="/v2/billing/endpoints",
+        v1_path=None,
+        id_key=None,
+        v1_id_key=None,
+        service="Public Endpoints",
+        category="AI and Machine Learning",
+        subcategory="Generative AI",
+        resource_type="Public Endpoint",
+    ),
 }
+
+PARTS = {
+    "gpuAmount": "x_GpuCost",
+    "cpuAmount": "x_CpuCost",
+    "diskAmount": "x_DiskCost",
+    "feeAmount": "x_FeeCost",
+    "standardAmount": "x_StandardStorageCost",
+    "highPerformanceAmount": "x_HighPerformanceStorageCost",
+    "networkingAmount": "x_NetworkingCost",
+}
+"""What v2 splits an amount into, and the column each part goes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +119,16 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One billing row in either generation's spelling; costs in US dollars, `end` not part."""
+    """One billing row in either generation's spelling; costs in US dollars, `end` not part.
 
-    resource_id: str
+    `parts` are the keys of `PARTS` that the row has.
+    """
+
+    resource_id: str | None
     start: datetime
     end: datetime
     amount: Decimal
-    gpu_amount: Decimal | None
-    cpu_amount: Decimal | None
-    disk_amount: Decimal | None
+    parts: Mapping[str, Decimal]
     billed_hours: Decimal | None
 
 
@@ -104,7 +138,7 @@ UNKNOWN_POD = Pod(None, None, None, None, None, None)
 def usages(document: Any, name: str, product: Product) -> list[Usage]:
     """Read the rows of either generation; raises `DataError` for any other shape."""
     try:
-        if isinstance(document, list):
+        if isinstance(document, list) and product.v1_id_key is not None:
             return [_usage_v1(row, product.v1_id_key) for row in document]
         return [_usage_v2(row, product.id_key) for row in document["records"]]
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -114,15 +148,13 @@ def usages(document: Any, name: str, product: Product) -> list[Usage]:
         ) from None
 
 
-def _usage_v2(row: Mapping[str, Any], id_key: str) -> Usage:
+def _usage_v2(row: Mapping[str, Any], id_key: str | None) -> Usage:
     return Usage(
-        resource_id=row[id_key],
+        resource_id=None if id_key is None else row[id_key],
         start=_time(row["startTime"]),
         end=_time(row["endTime"]),
         amount=Decimal(row["totalAmount"]),
-        gpu_amount=_decimal(row.get("gpuAmount")),
-        cpu_amount=_decimal(row.get("cpuAmount")),
-        disk_amount=_decimal(row.get("diskAmount")),
+        parts={part: Decimal(row[part]) for part in PARTS if row.get(part) is not None},
         billed_hours=None,
     )
 
@@ -135,9 +167,7 @@ def _usage_v1(row: Mapping[str, Any], id_key: str) -> Usage:
         start=start,
         end=start + _HOUR,
         amount=Decimal(row["amount"]),
-        gpu_amount=None,
-        cpu_amount=None,
-        disk_amount=None,
+        parts={},
         billed_hours=None if billed_ms is None else _divided(billed_ms, _MS_PER_HOUR),
     )
 
@@ -194,10 +224,11 @@ def billed_hours(usage: Usage, pod: Pod) -> Decimal | None:
     """
     if usage.billed_hours is not None:
         return usage.billed_hours
-    if usage.gpu_amount is None or not pod.price_per_hour:
+    gpu_amount = usage.parts.get("gpuAmount")
+    if gpu_amount is None or not pod.price_per_hour:
         return None
     bucket = Decimal((usage.end - usage.start) // timedelta(microseconds=1)) / _US_PER_HOUR
-    hours = _divided(usage.gpu_amount, pod.price_per_hour)
+    hours = _divided(gpu_amount, pod.price_per_hour)
     return min(hours, bucket) if 0 <= hours <= bucket * _HOUR_TOLERANCE else None
 
 

@@ -6,6 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
+from finops import progress
 from finops.alerting import Alert
 from finops.config import AlertsConfig
 from finops.errors import Issue
@@ -27,6 +28,11 @@ class Terminal:
         self, alerts: Sequence[Alert], summary: str, report_link: str | None
     ) -> Sequence[Issue]:
         """Send one message; see `Notifier.send`."""
+        with progress.aside():
+            self._show(alerts, summary, report_link)
+        return ()
+
+    def _show(self, alerts: Sequence[Alert], summary: str, report_link: str | None) -> None:
         self._print(Text(wording.title(alerts), style="bold"))
         for alert in alerts:
             style = "bold red" if alert.is_over else "yellow"
@@ -36,7 +42,6 @@ class Terminal:
         self._print(Text(summary, style="dim"))
         if report_link:
             self._print(Text(f"Report: {report_link}", style="dim"))
-        return ()
 
     def _print(self, line: Text) -> None:
         """Leave wrapping to the terminal, so that a line can be searched and copied whole."""

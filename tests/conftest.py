@@ -11,7 +11,7 @@ import pytest
 
 os.environ["DO_NOT_TRACK"] = "1"
 
-from finops.cli import main
+from finops.cli import main, terminal
 
 BILL = Path(__file__).parent / "fixtures" / "focus" / "september.csv"
 
@@ -34,7 +34,7 @@ def finops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
     def run(*arguments: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["finops", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(terminal.output, "width", 140)
         capfd.readouterr()
         try:
             main()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -17,39 +16,17 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from finops import attribution, budgets, charges, config, coverage, organization, quarantine
-from finops.charges import Ingested
-from finops.config import Config
-from finops.organization import CostCenterType, Organization
-from finops.partition import Window
-from finops.raw import RawStore
+from finops import budgets, charges, config, coverage, organization, quarantine
+from finops.organization import CostCenterType
 from finops.warehouse.local import LocalWarehouse
-from providers import registry
-from providers.base import ChargeProvider
+from providers import intake, registry
+from providers.intake import Taking
+from tests import demo_company
+from tests.demo_company import DEMO, MONTH, PERIOD, README, Company, shown, table, total
 
-DEMO = Path(__file__).parent.parent / "data" / "demo"
-PERIOD = "2026-10"
-MONTH = Window.of_period(PERIOD)
 RESTATED_DAY = date(2026, 10, 21)
-GENERATED = ("README.md", "bills", "restated")
+GENERATED = ("README.md", "bills", "restated", "work")
 MOST_BYTES = 3_000_000
-README = (DEMO / "README.md").read_text(encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Company:
-    """The demo after ingesting and attributing all of October."""
-
-    config: Config
-    organization: Organization
-    warehouse: LocalWarehouse
-    ingested: dict[str, Ingested]
-    charges: pl.DataFrame
-    allocations: pl.DataFrame
-
-    def carried_by(self, cost_center: str) -> pl.DataFrame:
-        below = self.organization.descendants(cost_center)
-        return self.allocations.filter(pl.col("cost_center").is_in(below))
 
 
 @pytest.fixture(scope="module")
@@ -61,26 +38,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
-    settings = config.load(DEMO)
-    people = organization.load(settings.organization_path)
-    warehouse = LocalWarehouse(tmp_path_factory.mktemp("warehouse"))
-    ingested = {name: ingest(settings, warehouse, name) for name in settings.sources}
-    billed, allocated = [], []
-    for partition in charges.partitions(warehouse):
-        rows = charges.read(warehouse, partition)
-        found = attribution.allocate(rows, people, partition).collect()
-        attribution.proven(rows, found.lazy(), str(partition))
-        billed.append(rows.with_columns(source=pl.lit(partition.source)).collect())
-        allocated.append(found)
-    return Company(settings, people, warehouse, ingested, pl.concat(billed), pl.concat(allocated))
-
-
-def ingest(settings: Config, warehouse: LocalWarehouse, source: str) -> Ingested:
-    provider = registry.connect(source, settings.source(source), settings.base)
-    store = RawStore(warehouse)
-    assert isinstance(provider, ChargeProvider)
-    delivery = provider.fetch(MONTH, store)
-    return charges.write(provider.charges(delivery, store.path), delivery, warehouse)
+    return demo_company.company(tmp_path_factory.mktemp("warehouse"))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -88,23 +46,6 @@ def files_below(folder: Path) -> Iterator[Path]:
         top = folder / name
         found = [top] if top.is_file() else top.rglob("*")
         yield from (file.relative_to(folder) for file in found if file.is_file())
-
-
-def table(heading: str) -> list[list[str]]:
-    """Read the rows of the README's table whose header begins with `heading`."""
-    block = README.split(f"\n| {heading} |", 1)[1].split("\n\n", 1)[0]
-    return [
-        [cell.strip().strip("*`") for cell in row.strip("| ").split(" | ")]
-        for row in block.splitlines()[2:]
-    ]
-
-
-def shown(amount: Decimal) -> str:
-    return f"{amount.quantize(Decimal('0.01')):,}"
-
-
-def total(rows: pl.DataFrame, column: str) -> Decimal:
-    return Decimal(rows.get_column(column).sum())
 
 
 # The files and their generator
@@ -190,29 +131,36 @@ def test_every_rule_and_every_project_is_used(company: Company) -> None:
 
 
 def test_readme_tells_rows_and_money_of_every_source(company: Company) -> None:
-    for name, _, rows, billed, currencies in table("source | what it is"):
-        found = company.ingested[name]
+    listed = table("source | what it is | rows")
+    assert {row[0] for row in listed} == set(company.charges["source"])
+    for name, _, rows, billed, currencies, _ in listed:
+        found = company.taken[name].charges
+        assert found is not None, name
         made_by_us = 1 if name == "aws-research" else 0  # the unused part of the reservation
         assert (f"{found.rows - made_by_us:,}", currencies) == (
             rows,
             " and ".join(sorted(found.billed)),
         ), name
         assert shown(sum(found.billed.values(), Decimal(0))) == billed, name
-        assert found.outside_rows == 0
-        assert found.rounding == {}
+        assert found.outside_rows == 0, name
+        assert found.rounding == {}, name
+
+
+def test_readme_tells_gpu_hours_of_every_source(company: Company) -> None:
+    sums = company.charges.group_by("source").agg(pl.col("x_GpuHours").sum())
+    found = {name: f"{hours.quantize(Decimal('0.1')):,}" for name, hours in sums.iter_rows()}
+    assert {row[0]: row[5] for row in table("source | what it is | rows")} == found
 
 
 def test_only_the_quarantined_rows_have_issues(company: Company) -> None:
-    issues = {name: [str(each) for each in done.issues] for name, done in company.ingested.items()}
+    issues = {name: [str(each) for each in done.issues] for name, done in company.taken.items()}
     assert {name: found for name, found in issues.items() if found} == {
-        "coreweave": [
+        "harbor": [
+            "harbor-2026-10.csv: BillingCurrency: is no ISO 4217 code such as USD (2 rows)",
             (
-                "coreweave-focus-2026-10.csv: ChargeCategory: is none of Usage, Purchase, Tax, "
-                "Credit, Adjustment (1 row)"
-            )
-        ],
-        "lambda": [
-            "lambda-focus-2026-10.csv: BillingCurrency: is no ISO 4217 code such as USD (2 rows)"
+                "harbor-2026-10.csv: ChargeCategory: is none of Usage, Purchase, Tax, Credit, "
+                "Adjustment (1 row)"
+            ),
         ],
     }
 
@@ -364,7 +312,7 @@ def test_restatement_changes_one_day_and_nothing_else(company: Company, tmp_path
     shutil.copytree(DEMO / "restated", copy, dirs_exist_ok=True)
     shutil.copy(DEMO / "finops.toml", copy)
     warehouse = LocalWarehouse(tmp_path / "warehouse")
-    ingest(config.load(copy), warehouse, "aws-main")
+    intake.take(config.load(copy), warehouse, Taking("aws-main", MONTH))
     before = company.charges.filter(pl.col("source") == "aws-main")
     after = pl.concat(
         [charges.read(warehouse, each) for each in charges.partitions(warehouse)]

@@ -29,14 +29,19 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def refresh() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("refresh", ROOT / "docs" / "refresh.py")
+def script(name: str) -> ModuleType:
+    """Load a script of the docs folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def refresh() -> ModuleType:
+    return script("refresh")
 
 
 def test_the_readmes_help_is_the_commands_help(refresh: ModuleType) -> None:
@@ -48,6 +53,11 @@ def test_the_readmes_demo_is_what_the_demo_prints(refresh: ModuleType) -> None:
     shown = refresh.block((ROOT / "README.md").read_text(encoding="utf-8"), "demo")
     assert "Root" in shown
     assert _VARYING.sub("", shown) == _VARYING.sub("", refresh.demo_output())
+
+
+def test_the_conformance_page_is_what_the_checks_say() -> None:
+    conformance = script("conformance")
+    assert conformance.PAGE.read_text(encoding="utf-8") == conformance.page()
 
 
 @pytest.mark.parametrize(("page", "body"), blocks("sh"))

@@ -1,4 +1,4 @@
-"""Write the demo company's bills and README: `python data/demo/generate.py [folder]`.
+"""Write the demo company's bills, who did what, and README: `python data/demo/generate.py [folder]`.
 
 Everything but `finops.toml` and `organization.toml` comes from here. The same files come out on
 every run and every machine: irregularities are hashes of one seed, and no clock is read.
@@ -6,9 +6,25 @@ every run and every machine: irregularities are hashes of one seed, and no clock
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from northlight import aws_cur, aws_focus, azure, files, gcp, rate_card, runpod, story
+from northlight import (
+    aws_cur,
+    aws_focus,
+    azure,
+    coreweave,
+    files,
+    gcp,
+    github,
+    harbor,
+    jenkins,
+    lambda_labs,
+    orion,
+    reported,
+    runpod,
+    story,
+)
 from northlight.focus_columns import FOCUS_1_2
 from northlight.line import Cells, Line
 from northlight.month import PERIOD
@@ -25,7 +41,7 @@ _BUCKET = "s3://northlight-billing/exports"
 
 def main(folder: Path) -> None:
     """Write all generated files below `folder`."""
-    for generated in ("bills", "restated"):
+    for generated in ("bills", "restated", "work"):
         shutil.rmtree(folder / generated, ignore_errors=True)
     bills = {
         "aws-main": aws_focus.lines(),
@@ -33,31 +49,46 @@ def main(folder: Path) -> None:
         "azure": azure.lines(),
         "gcp": gcp.lines(),
         "runpod": runpod.lines(),
-        "coreweave": rate_card.coreweave(),
-        "lambda": rate_card.lambda_labs(),
+        "coreweave": coreweave.lines(),
+        "lambda": lambda_labs.lines(),
+        "github": github.lines(),
+        "harbor": harbor.lines(),
     }
+    work = [*orion.work(), *jenkins.work(), *github.work(), *reported.work()]
     restated = aws_focus.lines(is_restated=True)
     _write_bills(folder / "bills", bills)
+    for source in (orion, jenkins, reported):
+        _write_documents(folder / "work" / source.SOURCE, source.documents())
     _write_aws(folder / "restated" / "bills", restated, _SECOND_RUN)
     template = (_HOME / "northlight" / "README.template.md").read_text(encoding="utf-8")
     organization = (_HOME / "organization.toml").read_text(encoding="utf-8")
-    files.text(folder / "README.md", story.told(template, organization, bills, restated))
+    files.text(folder / "README.md", story.told(template, organization, bills, restated, work))
 
 
 def _write_bills(folder: Path, bills: dict[str, list[Line]]) -> None:
     _write_aws(folder, bills["aws-main"], _FIRST_RUN)
     _write_research(folder, bills["aws-research"])
     _write_azure(folder, bills["azure"])
-    files.gcp_parquet(
-        folder / "gcp" / "northlight_focus_2026_10.parquet",
-        (*FOCUS_1_2, *gcp.OUR_COLUMNS),
+    files.parquet(
+        folder / "gcp" / "gcp_billing_export_resource_v1_01A2B3_C4D5E6_F70819-000.parquet",
+        gcp.SCHEMA,
         _cells(bills["gcp"]),
     )
     files.text(folder / "runpod/v2/billing/pods.json", runpod.billing(bills["runpod"]))
     files.text(folder / "runpod/v2/pods.json", runpod.pods())
-    for name in ("coreweave", "lambda"):
-        content = files.csv_text(rate_card.COLUMNS, _cells(bills[name]), "%Y-%m-%dT%H:%M:%SZ")
-        files.text(folder / name / f"{name}-focus-2026-10.csv", content)
+    files.text(
+        folder / "coreweave/v1/billing/focus.location.json", coreweave.reply(bills["coreweave"])
+    )
+    files.text(folder / "coreweave/rate-card.csv", coreweave.RATE_CARD)
+    _write_documents(folder / "lambda", lambda_labs.replies())
+    _write_documents(folder / "github", github.documents(bills["github"]))
+    content = files.csv_text(harbor.COLUMNS, _cells(bills["harbor"]), "%Y-%m-%dT%H:%M:%SZ")
+    files.text(folder / "harbor" / "harbor-2026-10.csv", content)
+
+
+def _write_documents(folder: Path, documents: Mapping[str, str]) -> None:
+    for name, content in documents.items():
+        files.text(folder / name, content)
 
 
 def _write_aws(folder: Path, lines: list[Line], run: str) -> None:
@@ -95,7 +126,7 @@ def _write_azure(folder: Path, lines: list[Line]) -> None:
     run = "3e7b1a52-8f40-4d0c-b6a9-c1d25f7e8043"
     root = "fleet-focus-cost/20261001-20261031/202611020400"
     part = f"{root}/{run}/part_0_0001.csv.gz"
-    columns = (*FOCUS_1_2, *azure.AZURE_COLUMNS, *azure.OUR_COLUMNS)
+    columns = (*FOCUS_1_2, *azure.AZURE_COLUMNS)
     content = files.csv_text(columns, _cells(lines), "%Y-%m-%dT%H:%MZ")
     files.gzipped(folder / "azure" / part, content)
     manifest = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finops import budgets, coverage, quarantine, shipped
+from finops import budgets, coverage, quarantine, shipped, workloads
 from finops import ledger as ledgers
 from finops.cli import terminal
 from finops.config import FILE_NAME
@@ -16,6 +16,7 @@ from finops.errors import ConfigError, FinopsError
 from finops.installation import Installation
 from finops.ledger import SigningKey
 from finops.partition import Window
+from finops.warehouse import Warehouse
 
 PERIOD = "2026-10"
 # Fixed times and a key that everybody knows: so the ledger's root is the same on every machine.
@@ -48,7 +49,8 @@ def _lay_out(out: Path) -> None:
     if (out / "warehouse").exists():
         raise ConfigError(f"{out / 'warehouse'} exists already; give another folder to --out")
     demo = shipped.folder("demo")
-    _copy(demo / "bills", out / "bills")
+    for folder in ("bills", "work"):
+        _copy(demo / folder, out / folder)
     for name in (FILE_NAME, "organization.toml"):
         shutil.copyfile(demo / name, out / name)
     config = Installation.open(out / FILE_NAME).config
@@ -66,6 +68,17 @@ def _charges(entries: pl.LazyFrame) -> int:
     sign = pl.when(pl.col("kind") == "reversal").then(-1).otherwise(1)
     live = entries.group_by("charge_id").agg(sign.sum().alias("live")).filter(pl.col("live") > 0)
     return int(live.select(pl.len()).collect().item())
+
+
+def _workloads(warehouse: Warehouse) -> str:
+    """Count the pods, builds, jobs and runs that each source told of, each once."""
+    told = workloads.read(warehouse, Window.of_period(PERIOD)).filter(pl.col("kind") != "idle")
+    ids = pl.col("workload_id").n_unique()
+    counts = told.group_by("source", "kind").agg(ids).sort("source", "kind").collect()
+    by_source: dict[str, list[str]] = {}
+    for source, kind, count in counts.iter_rows():
+        by_source.setdefault(source, []).append(f"{count:,} {kind}s")
+    return ", ".join(f"{source} {' and '.join(found)}" for source, found in by_source.items())
 
 
 def _summarize(installation: Installation, seconds: float) -> None:
@@ -96,6 +109,7 @@ def _summarize(installation: Installation, seconds: float) -> None:
     facts = {
         "Providers": ", ".join(providers),
         "Charges": f"{charges:,}",
+        "Workloads": _workloads(installation.warehouse),
         "Ledger": f"{head.size} batches, {found.rows:,} entries, {verdict}",
         "Root": head.root,
         "Budgets over": ", ".join(over) or "none",

@@ -27,7 +27,7 @@ errors = Console(stderr=True, soft_wrap=True, **_AS_IT_STANDS)  # type: ignore[a
 Part = str | tuple[str, str]
 """A piece of a line: text, or text and a style such as `red`."""
 
-_COLORS = {
+COLORS = {
     Severity.INFO: "dim",
     Severity.WARNING: "yellow",
     Severity.QUARANTINE: "yellow",
@@ -75,13 +75,18 @@ def _printable(text: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; columns whose heading begins with `>` are aligned to the right."""
+    """Print a table.
+
+    Columns whose heading begins with `>` are aligned to the right; those and the ones that begin
+    with `=` are never broken into lines.
+    """
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
         shown.add_column(
-            column.lstrip(">"),
+            column.lstrip(">="),
             justify="right" if column.startswith(">") else "left",
-            no_wrap=column.startswith(">"),
+            no_wrap=column.startswith((">", "=")),
+            overflow="fold",  # a long name goes on in the next line, it is not cut off
         )
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
@@ -96,8 +101,7 @@ def as_json(value: object) -> None:
 def issues(found: Iterable[Issue]) -> None:
     """Print what was wrong with the data, one finding a line."""
     for issue in found:
-        color = _COLORS[issue.severity]
-        complain((f"{issue.severity}:", color), f" {issue}")
+        complain((f"{issue.severity}:", COLORS[issue.severity]), f" {issue}")
 
 
 @contextmanager
@@ -106,22 +110,16 @@ def watched() -> Iterator[None]:
     if not errors.is_terminal:
         yield
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        TextColumn("{task.completed:,.0f} rows", markup=False),
-        TimeElapsedColumn(),
-    )
-    bars = Progress(*columns, console=errors, transient=True)
-    with bars, progress.heard_by(_Bars(bars)):
+    bars = _Bars()
+    with progress.heard_by(bars), bars.shown():
         yield
 
 
-class _Bars:
+class _Bars(progress.Listener):
     """One line for each kind of work, made when it is first heard of."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    def __init__(self) -> None:
+        self._bars = _bars()
         self._lines: dict[str, TaskID] = {}
         self._lock = Lock()
 
@@ -129,4 +127,32 @@ class _Bars:
         with self._lock:
             if what not in self._lines:
                 self._lines[what] = self._bars.add_task(what, total=None)
-        self._bars.advance(self._lines[what], units)
+            self._bars.advance(self._lines[what], units)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        self._bars.start()
+        try:
+            yield
+        finally:
+            self._bars.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the lines off the screen, and begin anew below what is printed meanwhile."""
+        with self._lock:
+            self._bars.stop()
+            yield
+            # Bars that were stopped would be drawn where they last stood, over what was printed.
+            self._bars, self._lines = _bars(), {}
+            self._bars.start()
+
+
+def _bars() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.completed:,.0f} rows", markup=False),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=errors, transient=True)

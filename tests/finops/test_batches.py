@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops import batches, normalize
+from finops import batches, checks, normalize
 from finops.partition import Window
 from finops.raw import Scope
 from finops.warehouse.local import LocalWarehouse
 from tests.finops.company import completed, csv, deliver, kept_charges
+
+UNKNOWN = {"p9.48xlarge": 3, "g9.xlarge": 1}
 
 
 def lifted(text: str) -> pl.DataFrame:
@@ -74,6 +76,29 @@ def test_where_a_row_belongs(charged: str, billed: str, period: str, day: date) 
     assert batches.located(rows).select(batches.PERIOD, batches.DAY).row(0) == (period, day)
 
 
+@pytest.mark.parametrize("provider", ["aws", "focus"])
+def test_unknown_gpu_machines_are_counted_by_type(provider: str, docstring: str) -> None:
+    """
+    BilledCost,ResourceId,x_InstanceType,x_GpuModel
+    1,i-1,p9.48xlarge,
+    1,i-1,p9.48xlarge,
+    1,i-2,p9.48xlarge,
+    1,i-3,g9.xlarge,
+    1,i-4,p5.48xlarge,H100
+    1,i-5,m7i.large,
+    1,i-6,,
+    """
+    _, words = batches.apart(lifted(docstring))
+    findings = batches.uncataloged(batches.tidied(words)[0], provider)
+    counted = {f"x_InstanceType: {name} {checks.UNCATALOGED}": n for name, n in UNKNOWN.items()}
+    assert findings == (counted if provider == "aws" else {})
+
+
+def test_bills_without_instance_types_have_no_unknown_ones() -> None:
+    _, words = batches.apart(lifted("BilledCost\n1"))
+    assert batches.uncataloged(words, "runpod") == {}
+
+
 OCTOBER_3 = Window(date(2026, 10, 3), date(2026, 10, 4))
 
 
@@ -128,6 +153,7 @@ def test_another_content_has_another_id(change: str, warehouse: LocalWarehouse) 
         "BilledCost,ResourceId\n1.50,i-1",
         "ResourceId,BilledCost,SkuId\ni-1,1.5,",
         "ResourceId,BilledCost,x_Own\ni-1,1.5,",
+        "ResourceId,BilledCost,x_InstanceType\ni-1,1.5,",
         "ResourceId,BilledCost,ChargeCategory\ni-1,15e-1,usage",
         "ResourceId,BilledCost,ChargePeriodStart\ni-1,1.5,2026-10-03T02:00:00+02:00",
     ],

@@ -297,6 +297,21 @@ def test_counts(text: str, suspect: dict[str, str]) -> None:
     assert suspects(lifted(x_GpuCount=pl.Series([text]))) == suspect
 
 
+def test_carried_columns_pass_through() -> None:
+    rows = completed("ListCost\n1.5").with_columns(pl.lit("as it was").alias("mark"))
+    carried = normalize.canonical(rows.lazy(), "bill", ["mark"]).collect()
+    assert carried.get_column("mark").to_list() == ["as it was"]
+    assert carried.get_column(focus.SOURCE_COLUMNS).to_list() == [None]
+
+
+@pytest.mark.parametrize("value", [pl.lit(value=True), pl.date(2026, 11, 1)])
+def test_a_cost_of_another_type_is_a_doubtful_value_not_a_crash(value: pl.Expr) -> None:
+    rows = completed("SkuId\nx").with_columns(ListCost=value)
+    lifted_rows = normalize.canonical(rows.lazy(), "bill").collect()
+    assert lifted_rows.get_column("ListCost").to_list() == [None]
+    assert lifted_rows.get_column("~ListCost").null_count() == 0
+
+
 def own(series: pl.Series) -> object:
     """Normalize a bill with a column of its own; return what is kept of it."""
     return json.loads(lifted(x_Own=series).get_column(focus.SOURCE_COLUMNS)[0])["x_Own"]

@@ -3,7 +3,7 @@ import pytest
 from finops import progress
 
 
-class Ear:
+class Ear(progress.Listener):
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
 

@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from tests.conftest import Finops, fingerprint
+from tests.stubs.rigs import RIGS
+from tests.stubs.scripted import Script, serve
 
 _STARTS_WITHIN_SECONDS = 120
 _RUNS_WITHIN_SECONDS = 90
@@ -29,6 +31,7 @@ class Server:
 
     process: "subprocess.Popen[bytes]"
     api: httpx.Client
+    log: Path
 
     def ask(self, method: str, path: str, asked: Any = None) -> Any:
         """Ask the API; while SQLite is locked it answers 503, which Prefect's client waits out too."""
@@ -85,8 +88,8 @@ def served(acme: Path, tmp_path: Path) -> Iterator[Server]:
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=20) as api:
-            server = Server(process, api)
-            _await_deployments(server, tmp_path / "serve.log")
+            server = Server(process, api, tmp_path / "serve.log")
+            _await_deployments(server)
             yield server
     finally:
         process.send_signal(signal.SIGTERM)
@@ -96,16 +99,16 @@ def served(acme: Path, tmp_path: Path) -> Iterator[Server]:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the Prefect server outlived us"
 
 
-def _await_deployments(server: Server, log: Path) -> None:
+def _await_deployments(server: Server) -> None:
     deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
     while time.monotonic() < deadline:
-        assert server.process.poll() is None, log.read_text(encoding="utf-8")
+        assert server.process.poll() is None, server.log.read_text(encoding="utf-8")
         try:
             if "cycle" in server.deployments():
                 return
         except httpx.HTTPError:
             time.sleep(0.5)
-    raise AssertionError(log.read_text(encoding="utf-8"))
+    raise AssertionError(server.log.read_text(encoding="utf-8"))
 
 
 def test_flows_run_from_the_server_and_leave_evidence(
@@ -155,3 +158,28 @@ def test_flows_run_from_the_server_and_leave_evidence(
     failed = served.run("ingest-focus", september)
     assert failed["state_type"] == "FAILED"
     assert "is no FOCUS bill" in failed["state"]["message"]
+
+    key = take_in_with_a_secret_block(served, acme)
+    assert not [file for file in acme.rglob("*") if file.is_file() and key in file.read_bytes()]
+    assert key not in served.log.read_bytes()
+
+
+def take_in_with_a_secret_block(served: Server, acme: Path) -> bytes:
+    """Ingest a source whose key only Prefect knows; return the key."""
+    rig, script = RIGS["runpod"], Script()
+    for (method, path), answers in rig.good.items():
+        script.on(path, *answers, method=method)
+    saving = "from prefect.blocks.system import Secret; import sys; Secret(value=sys.argv[1]).save("
+    command = [sys.executable, "-c", f"{saving}'runpod-api-key')", rig.secret]
+    api = {"PREFECT_API_URL": str(served.api.base_url)}
+    subprocess.run(command, env=os.environ | api, check=True, stdout=subprocess.DEVNULL)
+    with serve(script) as address:
+        with (acme / "finops.toml").open("a", encoding="utf-8") as file:
+            file.write(f'[sources.gpu]\nprovider = "runpod"\napi_url = "{address}"\n')
+            file.write(f'v1_url = "{address}"\n')
+        window = {"start": str(rig.window.start), "end": str(rig.window.end)}
+        taken = served.run("ingest", {**window, "sources": ["gpu"]})
+    assert taken["state_type"] == "COMPLETED", taken["state"]["message"]
+    asked = script.asked("/v2/billing/pods")
+    assert {request.headers["authorization"] for request in asked} == {f"Bearer {rig.secret}"}
+    return rig.secret.encode()

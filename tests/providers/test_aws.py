@@ -18,9 +18,11 @@ import pytest
 from botocore.validate import ParamValidator
 from pydantic import ValidationError
 
+from finops import charges
 from finops.errors import DataError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import RawObject, RawStore
+from finops.warehouse.local import LocalWarehouse
 from providers.aws import Aws, AwsSettings
 from tests.stubs.aws_export import EXPORT, FOCUS, OCTOBER, Bucket, Export, focus_rows
 
@@ -148,8 +150,6 @@ def test_file_that_stays_missing(export: Export, store: RawStore) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"not json",
         b"[]",
         b"{}",
         b'{"dataFiles": []}',
@@ -161,6 +161,13 @@ def test_file_that_stays_missing(export: Export, store: RawStore) -> None:
 def test_manifest_that_is_none(body: bytes, export: Export, store: RawStore) -> None:
     export.write_manifest(body)
     with pytest.raises(Terminal, match="lists no dataFiles, so it is no manifest"):
+        export.provider().fetch(OCTOBER, store)
+
+
+@pytest.mark.parametrize("body", [b"", b"not json"])
+def test_half_a_manifest(body: bytes, export: Export, store: RawStore) -> None:
+    export.write_manifest(body)
+    with pytest.raises(Transient, match="not a complete JSON document"):
         export.provider().fetch(OCTOBER, store)
 
 
@@ -197,6 +204,17 @@ def test_gpu_facts_of_focus_rows(export: Export, store: RawStore) -> None:
     gpu = found.select(
         "SkuMeter", "x_GpuModel", "x_GpuCount", "x_GpuMemoryGiB", "x_GpuHours"
     ).rows()
+    assert found["x_GpuFraction"].to_list() == [1, 1, None, None, None, 1, None, None]
+    assert found["x_InstanceType"].to_list() == [
+        "p5.48xlarge",
+        "g5.12xlarge",
+        "t3.xlarge",
+        "g99.unheardof",
+        None,
+        "ml.g5.2xlarge",
+        None,
+        None,
+    ]
     assert gpu == [
         ("EUW2-BoxUsage:p5.48xlarge", "H100", 8, Decimal(80), Decimal(8)),
         ("SpotUsage:g5.12xlarge", "A10G", 4, Decimal(24), Decimal("1.2")),
@@ -207,6 +225,62 @@ def test_gpu_facts_of_focus_rows(export: Export, store: RawStore) -> None:
         ("EUW2-DataTransfer-Out-Bytes", None, None, None, None),
         (None, None, None, None, None),
     ]
+
+
+def test_a_share_of_a_gpu_counts_as_a_share(export: Export, store: RawStore) -> None:
+    export.deliver({"focus-hourly-00001.csv": FOCUS.replace(b"p5.48xlarge", b"g6f.2xlarge")})
+    provider = export.provider()
+    first = focus_rows(provider, provider.fetch(OCTOBER, store), store).row(0, named=True)
+    assert (first["x_GpuModel"], first["x_GpuCount"]) == ("L4", 1)
+    assert (first["x_GpuFraction"], first["x_GpuHours"]) == (Decimal("0.25"), Decimal("0.25"))
+
+
+@pytest.mark.parametrize(
+    ("column", "service"),
+    [("x_ServiceCode", "ElasticMapReduce"), ("ServiceName", "Amazon Elastic MapReduce")],
+)
+def test_surcharge_of_emr_on_an_instance_has_no_gpu_hours(
+    export: Export, store: RawStore, column: str, service: str
+) -> None:
+    bill = pl.read_csv(io.BytesIO(FOCUS), infer_schema=False)
+    named = bill.with_columns(pl.Series(column, [service, "AmazonEC2", *[None] * 6]))
+    export.deliver({"focus-hourly-00001.csv": named.write_csv().encode()})
+    provider = export.provider()
+    found = focus_rows(provider, provider.fetch(OCTOBER, store), store)
+    assert found["x_GpuModel"].to_list()[:2] == ["H100", "A10G"]
+    assert found["x_GpuHours"].to_list()[:2] == [None, Decimal("1.2")]
+    assert found["x_GpuHours"][5] == Decimal("1.5")
+
+
+def test_gpu_types_that_are_not_in_the_table_are_reported(
+    export: Export, store: RawStore, tmp_path: Path
+) -> None:
+    export.deliver({"focus-hourly-00001.csv": FOCUS.replace(b"SpotUsage:g5", b"BoxUsage:p9")})
+    provider = export.provider()
+    delivery = provider.fetch(OCTOBER, store)
+    warehouse = LocalWarehouse(tmp_path / "warehouse")
+    ingested = charges.write(provider.charges(delivery, store.path), delivery, warehouse)
+    said = [str(issue) for issue in ingested.issues if "catalog" in issue.message]
+    advice = "its GPU facts are unknown; update this program, or report the type (1 row)"
+    assert [text.partition(": ")[2] for text in said] == [
+        f"x_InstanceType: g99.unheardof is not in the GPU catalog, so {advice}",
+        f"x_InstanceType: p9.12xlarge is not in the GPU catalog, so {advice}",
+    ]
+    assert ingested.quarantined_rows == 0
+
+
+def test_a_region_without_a_name_gets_the_one_aws_gives_it(export: Export, store: RawStore) -> None:
+    bill = pl.read_csv(io.BytesIO(FOCUS), infer_schema=False)
+    named = bill.with_columns(
+        pl.Series("RegionId", ["us-west-2"] * 3 + ["mars-1"] * 2 + [None] * 3),
+        pl.Series("RegionName", ["Here", None, "", None, "Mars", None, "", "All"]),
+    )
+    export.deliver({"focus-hourly-00001.csv": named.write_csv().encode()})
+    provider = export.provider()
+    found = focus_rows(provider, provider.fetch(OCTOBER, store), store)
+    oregon = "US West (Oregon)"
+    names = [name or None for name in found["RegionName"]]
+    assert names == ["Here", oregon, oregon, None, "Mars", None, None, "All"]
 
 
 def test_meter_that_does_not_count_hours(export: Export, store: RawStore) -> None:

@@ -154,6 +154,17 @@ class TestCur:
             (4, "A100", 8, Decimal(8)),
             (7, "A10G", 1, Decimal(1)),
         ]
+        assert gpus["x_GpuFraction"].unique().to_list() == [1]
+        assert gpus["x_InstanceType"].to_list() == [
+            "p5.48xlarge",
+            "g5.12xlarge",
+            "p4d.24xlarge",
+            "g5.2xlarge",
+        ]
+
+    def test_regions_are_named(self, found: pl.DataFrame) -> None:
+        named = found.select("RegionId", "RegionName").unique().rows()
+        assert named == [("us-east-1", "US East (N. Virginia)")]
 
     def test_dimensions(self, found: pl.DataFrame) -> None:
         first = found.row(0, named=True)

@@ -14,16 +14,21 @@ KEY = "rpa_SECRETKEY123"
 GOOD = Answer(b'{"amount": 0.1000000000000000055, "count": 3}')
 
 
-def connect(address: str, waits: list[float], jitter: Callable[[], float] = lambda: 0.0) -> Api:
+def connect(
+    address: str,
+    waits: list[float],
+    jitter: Callable[[], float] = lambda: 0.0,
+    timeout_seconds: float = 20.0,
+) -> Api:
     advice = {403: "grant the billing scope"}
-    return Api(address, bearer(KEY), advice, pace=Pace(0.4, waits.append, jitter))
+    return Api(address, bearer(KEY), advice, pace=Pace(timeout_seconds, waits.append, jitter))
 
 
 @pytest.mark.parametrize("fault", standard_faults(GOOD), ids=lambda fault: fault.name)
 def test_faults(fault: Fault, script: Script, address: str) -> None:
     script.on("/bill", *fault.answers, *([] if fault.repeats else [GOOD]))
     waits: list[float] = []
-    with connect(address, waits) as api:
+    with connect(address, waits, timeout_seconds=fault.timeout_seconds) as api:
         if fault.raises is None:
             assert api.get("/bill").json() == {
                 "amount": Decimal("0.1000000000000000055"),
@@ -144,3 +149,15 @@ def test_request_and_receipt(script: Script, address: str) -> None:
 def test_wait_seconds(status: int, headers: dict[str, str], seconds: float) -> None:
     dated = {"date": "Sat, 03 Oct 2026 10:20:30 GMT", **headers}
     assert wait_seconds(Reply("/bill", {}, status, dated, b"")) == seconds
+
+
+def test_it_rests_between_requests_where_a_provider_asks_for_that(
+    script: Script, address: str
+) -> None:
+    script.on("/bill", GOOD)
+    waits: list[float] = []
+    pace = Pace(rest=waits.append)
+    with Api(address, bearer(KEY), {}, pace=pace, seconds_between=1.5) as api:
+        for _ in range(3):
+            api.get("/bill")
+    assert waits == [1.5, 1.5]

@@ -77,7 +77,7 @@ def test_what_came_is_written_down(configured: Config, warehouse: LocalWarehouse
     assert len(receipt["issues"]) == len(ingested.issues)
 
 
-class Heard:
+class Heard(progress.Listener):
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
 

@@ -1,6 +1,28 @@
 """Every network provider's rig, by provider."""
 
-from tests.stubs import rig_runpod
+from tests.stubs import (
+    rig_aws,
+    rig_azure,
+    rig_coreweave,
+    rig_gcp,
+    rig_github_actions,
+    rig_jenkins,
+    rig_kubernetes,
+    rig_lambda_labs,
+    rig_runpod,
+)
 from tests.stubs.rig import Rig
 
-RIGS: dict[str, Rig] = {rig.provider: rig for rig in (rig_runpod.RIG,)}
+_MADE = (
+    rig_aws,
+    rig_azure,
+    rig_coreweave,
+    rig_gcp,
+    rig_github_actions,
+    rig_jenkins,
+    rig_kubernetes,
+    rig_lambda_labs,
+    rig_runpod,
+)
+
+RIGS: dict[str, Rig] = {made.RIG.provider: made.RIG for made in _MADE}

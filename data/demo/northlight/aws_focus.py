@@ -4,13 +4,24 @@ The second delivery restates 21 October: a stale price is corrected, a doubled l
 credit comes. Every other line is the same to the last digit.
 """
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from northlight import month, resources
-from northlight.line import Cells, Line, Price, charge_period, costs, focus_line, quantities
+from northlight.line import (
+    Cells,
+    Line,
+    Price,
+    charge_period,
+    costs,
+    focus_line,
+    in_pricing_currency,
+    quantities,
+)
 from northlight.resources import Resource
 
 RESTATED_DAY = month.on(21)
@@ -95,13 +106,15 @@ def _usage(resource: Resource, day: datetime, *, is_restated: bool) -> Line:
         "RegionId": "us-west-2",
         "RegionName": "US West (Oregon)",
         "ResourceId": resource.id,
+        "SkuId": _code("sku", resource),
         "SkuMeter": resource.meter,
+        "SkuPriceId": f"{_code('sku', resource)}.{_code('price', resource)[:10]}",
         "SubAccountId": resource.account_id,
         "SubAccountName": resource.account,
         "Tags": resources.tags(resource.tags),
         "x_Operation": "RunInstances" if "BoxUsage" in resource.meter else None,
     }
-    return focus_line(cells, resource.owner, resource.gpus)
+    return focus_line(cells | in_pricing_currency(cells), resource.owner, resource.gpus)
 
 
 def _common(service: tuple[str, str, str], start: datetime, end: datetime) -> Cells:
@@ -113,7 +126,6 @@ def _common(service: tuple[str, str, str], start: datetime, end: datetime) -> Ce
         "BillingAccountType": "Payer Account",
         "BillingCurrency": "USD",
         "InvoiceIssuerName": "Amazon Web Services, Inc.",
-        "PricingCurrency": "USD",
         "ProviderName": _PROVIDER,
         "PublisherName": _PROVIDER,
         "ResourceId": None,
@@ -160,7 +172,7 @@ def _commitment() -> Iterator[Line]:
                 "ChargeDescription": "Compute Savings Plan, 1 year, no upfront",
                 "PricingCategory": "Committed" if status else "Standard",
             }
-            yield focus_line(cells, "ml_platform")
+            yield focus_line(cells | in_pricing_currency(cells), "ml_platform")
 
 
 def _for_month(service: tuple[str, str, str], category: str, said: str, amount: Decimal) -> Line:
@@ -180,4 +192,10 @@ def _flat(common: Cells, category: str, said: str, amount: Decimal) -> Line:
         "ChargeDescription": said,
         "ChargeFrequency": "Recurring" if category == "Purchase" else "One-Time",
     }
-    return focus_line(cells, "split:overhead")
+    return focus_line(cells | in_pricing_currency(cells), "split:overhead")
+
+
+def _code(of: str, resource: Resource) -> str:
+    """Make up an id in the shape of AWS's SKUs."""
+    text = hashlib.sha256(f"{of}|{resource.service}|{resource.meter}".encode()).digest()
+    return base64.b32encode(text).decode()[:16]

@@ -1,9 +1,11 @@
 """Fleet's Azure bill in euro: FOCUS 1.2-preview by day, as Azure exports it.
 
 Tags come without their outer braces, ids in lower case, costs with as many decimals as they have.
-The `x_Gpu…` columns are Fleet's own: a script fills them from the size of the machine.
+What GPUs a machine has is not told but in its size.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -16,17 +18,17 @@ from northlight.line import (
     charge_period,
     costs,
     focus_line,
-    gpu_columns,
+    in_pricing_currency,
     quantities,
 )
 from northlight.resources import Resource
 
-OUR_COLUMNS = ("x_GpuModel", "x_GpuCount", "x_GpuHours")
 AZURE_COLUMNS = (
     "x_BillingExchangeRate",
     "x_PricingCurrency",
     "x_ResourceGroupName",
     "x_ResourceType",
+    "x_SkuDetails",
     "x_SkuMeterCategory",
     "x_SkuMeterName",
 )
@@ -37,6 +39,7 @@ _RESERVATION = (
     "/providers/Microsoft.Capacity/reservationOrders/1d2f7b90-3c55-4a6e-8f1b-0e9d6c7a5b21"
     "/reservations/60c7e1f4-92ab-4d3e-b5a8-7f1c2d3e4a59"
 )
+_PLAN = "JTC6"
 _RESERVED_PRICE = Decimal("0.4985")
 _RESERVED_MACHINES = 3
 _CREDIT = Decimal("-1840.55")
@@ -66,14 +69,13 @@ def _usage(resource: Resource, day: datetime) -> Line:
         **costs(_PROVIDER, resource.price, quantity),
         **quantities(resource.price, quantity, resource.unit),
         **(_reserved(quantity) if resource.is_covered else {}),
-        **gpu_columns(resource.gpus, quantity),
         "ChargeCategory": "Usage",
         "ChargeDescription": f"{resource.service} - {resource.meter} - EU West",
         "ChargeFrequency": "Usage-Based",
         "PricingCategory": "Committed" if resource.is_covered else "Standard",
         "Tags": resource.tags or None,
     }
-    return focus_line(cells, resource.owner, resource.gpus)
+    return focus_line(cells | in_pricing_currency(cells), resource.owner, resource.gpus)
 
 
 def _once(reserved: Resource) -> Iterator[Line]:
@@ -85,6 +87,8 @@ def _once(reserved: Resource) -> Iterator[Line]:
         **costs(_PROVIDER, price, hours),
         **quantities(price, hours, reserved.unit),
         **_reserved(hours),
+        "ConsumedQuantity": None,
+        "ConsumedUnit": None,
         "ChargeCategory": "Purchase",
         "ChargeDescription": "Reserved VM Instance, D16s v5, EU West, 1 Year",
         "ChargeFrequency": "Recurring",
@@ -92,7 +96,7 @@ def _once(reserved: Resource) -> Iterator[Line]:
         "PricingCategory": "Standard",
         "ResourceId": _RESERVATION.lower(),
     }
-    yield focus_line(bought, "fleet")
+    yield focus_line(bought | in_pricing_currency(bought), "fleet")
     amount = Price(_CREDIT, _CREDIT, _CREDIT, _CREDIT)
     credit = {
         **_common(reserved, month.on(20), month.on(21)),
@@ -101,8 +105,11 @@ def _once(reserved: Resource) -> Iterator[Line]:
         "ChargeDescription": "Azure credit: service issue in EU West",
         "ChargeFrequency": "One-Time",
         "ResourceId": None,
+        "ResourceName": None,
+        "ResourceType": None,
+        "x_SkuDetails": None,
     }
-    yield focus_line(credit, "fleet")
+    yield focus_line(credit | in_pricing_currency(credit), "fleet")
 
 
 def _reserved(hours: Decimal) -> Cells:
@@ -121,6 +128,7 @@ def _common(resource: Resource, start: datetime, end: datetime) -> Cells:
     group = "rg-ml" if resource.account.endswith("Learning") else "rg-fleet"
     kind = _TYPES[resource.service]
     subscription = f"/subscriptions/{resource.account_id}"
+    sku = _sku(resource)
     return {
         **charge_period(start, end),
         "BillingAccountId": _ACCOUNT,
@@ -128,7 +136,6 @@ def _common(resource: Resource, start: datetime, end: datetime) -> Cells:
         "BillingAccountType": "Billing Profile",
         "BillingCurrency": "EUR",
         "InvoiceIssuerName": "Microsoft",
-        "PricingCurrency": "EUR",
         "ProviderName": _PROVIDER,
         "PublisherName": _PROVIDER,
         "RegionId": "westeurope",
@@ -139,7 +146,9 @@ def _common(resource: Resource, start: datetime, end: datetime) -> Cells:
         "ServiceCategory": resource.category,
         "ServiceName": resource.service,
         "ServiceSubcategory": resource.subcategory,
+        "SkuId": sku,
         "SkuMeter": resource.meter,
+        "SkuPriceId": f"{sku}_{_PLAN}",
         "SubAccountId": subscription,
         "SubAccountName": resource.account,
         "SubAccountType": "Subscription",
@@ -147,6 +156,19 @@ def _common(resource: Resource, start: datetime, end: datetime) -> Cells:
         "x_PricingCurrency": "EUR",
         "x_ResourceGroupName": group,
         "x_ResourceType": kind,
+        "x_SkuDetails": _details(resource),
         "x_SkuMeterCategory": resource.service,
         "x_SkuMeterName": resource.meter,
     }
+
+
+def _sku(resource: Resource) -> str:
+    """Make up an id in the shape of Azure's product and SKU."""
+    text = hashlib.sha256(f"{resource.service}|{resource.meter}".encode()).hexdigest().upper()
+    return f"DZH318Z{text[:5]}_{text[5:9]}"
+
+
+def _details(resource: Resource) -> str | None:
+    if resource.service != "Virtual Machines":
+        return None
+    return json.dumps({"ServiceType": f"Standard_{resource.meter.replace(' ', '_')}"})

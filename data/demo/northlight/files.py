@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from northlight.line import Cell, Cells
+from northlight.line import Cells
 
 _NUMBERS = frozenset(
     {
@@ -28,11 +28,13 @@ _NUMBERS = frozenset(
         "EffectiveCost",
         "ListCost",
         "ListUnitPrice",
+        "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyEffectiveCost",
+        "PricingCurrencyListUnitPrice",
         "PricingQuantity",
         "x_GpuHours",
     }
 )
-_NUMERIC = pa.decimal128(38, 9)
 
 
 def text(path: Path, content: str) -> None:
@@ -62,44 +64,31 @@ def gzipped(path: Path, content: str) -> None:
         packed.write(content.encode())
 
 
+def parquet(path: Path, schema: pa.Schema, rows: Sequence[Cells]) -> None:
+    """Write rows as they are, in the types of `schema`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), path, compression="snappy")
+
+
 def aws_parquet(path: Path, columns: Sequence[str], rows: Sequence[Cells]) -> None:
     """Write as AWS does: doubles, millisecond timestamps without zone, tags as a MAP."""
-    _parquet(path, columns, rows, pa.float64(), pa.timestamp("ms"))
-
-
-def gcp_parquet(path: Path, columns: Sequence[str], rows: Sequence[Cells]) -> None:
-    """Write as BigQuery does: NUMERIC, microsecond timestamps in UTC, text."""
-    _parquet(path, columns, rows, _NUMERIC, pa.timestamp("us", "UTC"))
-
-
-def _parquet(
-    path: Path,
-    columns: Sequence[str],
-    rows: Sequence[Cells],
-    number: pa.DataType,
-    time: pa.DataType,
-) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: _array(name, [row.get(name) for row in rows], number, time) for name in columns}
+    arrays = {name: _array(name, [row.get(name) for row in rows]) for name in columns}
     pq.write_table(pa.table(arrays), path, compression="snappy")
 
 
-def _array(name: str, cells: Sequence[Cell], number: pa.DataType, time: pa.DataType) -> pa.Array:
+def _array(name: str, cells: Sequence[object]) -> pa.Array:
     if any(isinstance(cell, Mapping) for cell in cells):
         pairs = [list(cell.items()) if isinstance(cell, Mapping) else None for cell in cells]
         return pa.array(pairs, pa.map_(pa.string(), pa.string()))
     if name in _NUMBERS:
-        is_double = number == pa.float64()
-        return pa.array(
-            [float(str(c)) if is_double and c is not None else c for c in cells], number
-        )
+        return pa.array([None if cell is None else float(str(cell)) for cell in cells], pa.float64())
     if any(isinstance(cell, datetime) for cell in cells):
-        return pa.array(cells, pa.timestamp(time.unit, "UTC")).cast(time)
-    is_count = any(isinstance(cell, int) for cell in cells)
-    return pa.array(cells, pa.int64() if is_count else pa.string())
+        return pa.array(cells, pa.timestamp("ms", "UTC")).cast(pa.timestamp("ms"))
+    return pa.array(cells, pa.string())
 
 
-def _written(cell: Cell, times: str) -> str:
+def _written(cell: object, times: str) -> str:
     match cell:
         case None:
             return ""

@@ -4,22 +4,20 @@ The bills are read by the real providers and attributed by the real rules. What 
 beside a line is the expected answer, for the figures in the README: a second way to the same sums.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from northlight import month
 
-Cell = str | int | Decimal | datetime | Mapping[str, str] | None
-Cells = dict[str, Cell]
+Cells = dict[str, object]
 
 SPLIT = "split:"
 """Begins the owner of a shared line: `split:orion`."""
 
-_QUANTA = {"AWS": Decimal("1e-10"), "Microsoft": Decimal("1e-14"), "Google Cloud": Decimal("1e-9")}
-"""How many decimals each provider delivers; a rate card gives six."""
-_RATE_CARD_QUANTUM = Decimal("1e-6")
+_QUANTA = {"AWS": Decimal("1e-10"), "Microsoft": Decimal("1e-14")}
+"""How many decimals each provider delivers; what is written by hand has six."""
+_HAND_QUANTUM = Decimal("1e-6")
 _NO_CATEGORY = "Usages"
 """A slip of the hand that the demo makes on purpose."""
 
@@ -80,7 +78,7 @@ class Price:
 
 def costs(provider: str, price: Price, quantity: Decimal) -> Cells:
     """Multiply, and round to the decimals that the provider delivers."""
-    quantum = _QUANTA.get(provider, _RATE_CARD_QUANTUM)
+    quantum = _QUANTA.get(provider, _HAND_QUANTUM)
     prices = {
         "BilledCost": price.billed,
         "ContractedCost": price.contracted,
@@ -99,6 +97,16 @@ def quantities(price: Price, quantity: Decimal, unit: str) -> Cells:
         "PricingUnit": unit,
         "ListUnitPrice": price.listed,
         "ContractedUnitPrice": price.contracted,
+    }
+
+
+def in_pricing_currency(cells: Cells) -> Cells:
+    """Give the columns of the pricing currency, which is the one that is billed."""
+    return {
+        "PricingCurrency": cells["BillingCurrency"],
+        "PricingCurrencyContractedUnitPrice": cells.get("ContractedUnitPrice"),
+        "PricingCurrencyEffectiveCost": cells["EffectiveCost"],
+        "PricingCurrencyListUnitPrice": cells.get("ListUnitPrice"),
     }
 
 

@@ -49,8 +49,8 @@ class Resource:
         """Tell how many units a day takes, by the pattern of the table.
 
         `steady`, `office` and `nightly` are hours; `busy A B` is about A on a weekday and B at
-        weekends; `night A B` likewise in whole hours; `stored G` is a day's part of G units a
-        month that grow a little.
+        weekends; `night A B N` likewise in whole hours, N units in each; `stored G` is a day's
+        part of G units a month that grow a little.
         """
         kind, *numbers = self.pattern.split()
         match kind:
@@ -68,6 +68,11 @@ class Resource:
                 return month.around(usual, self.id, day.day).quantize(quantum)
             case _:
                 raise ValueError(f"{self.id}: there is no pattern {self.pattern!r}")
+
+    @property
+    def units_an_hour(self) -> int:
+        """Tell how many units of a `night` pattern each hour takes: cores, GiB or GPUs."""
+        return int(self.pattern.split()[-1])
 
     def night_hours(self, day: datetime) -> list[datetime]:
         """List the hours of a `night` pattern: the ones before the day's end, then earlier ones."""

@@ -7,25 +7,34 @@ from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from typing import Any
 
-from northlight import aws_focus, runpod
+from northlight import aws_focus, orion, runpod
 from northlight.line import SPLIT, Line
+from northlight.work import Work
 
 Bills = Mapping[str, Sequence[Line]]
 Sums = dict[tuple[str, str], Fraction]
 """Effective cost by (cost center, currency), without what is below."""
 
 _CENT = Decimal("0.01")
+_TENTH = Decimal("0.1")
 _PRICE_QUANTUM = Decimal("0.001")
 _FORMATS = {
     "aws-main": "FOCUS 1.2 data export, Parquet, by day",
     "aws-research": "CUR 2.0 data export, csv.gz, by hour",
     "azure": "FOCUS 1.2-preview export, csv.gz, by day",
-    "gcp": "FOCUS from BigQuery, Parquet, by hour and day",
+    "gcp": "detailed billing export, Parquet, by hour and day",
     "runpod": "recorded replies of the v2 API, by hour",
-    "coreweave": "FOCUS CSV from a rate card, by hour",
-    "lambda": "FOCUS CSV from a rate card, by day",
+    "coreweave": "recorded billing export × rate card, by hour",
+    "lambda": "samples and audit events × price seen, by day",
+    "github": "recorded billing usage, by day",
+    "harbor": "CSV that a colleague types, by day",
 }
-
+_WORK_FORMATS = {
+    "orion": ("recorded OpenCost and DCGM replies, by day", "pod"),
+    "jenkins": ("recorded replies of the JSON and stage APIs", "build"),
+    "github": ("recorded jobs", "job"),
+    "training": ("`finops-event/1` files of two scripts", "run"),
+}
 
 @dataclass(frozen=True, slots=True)
 class _Company:
@@ -50,7 +59,13 @@ class _Company:
         return current == top
 
 
-def told(template: str, organization: str, bills: Bills, restated: Sequence[Line]) -> str:
+def told(
+    template: str,
+    organization: str,
+    bills: Bills,
+    restated: Sequence[Line],
+    work: Sequence[Work],
+) -> str:
     """Fill the template's `{names}` with figures computed from the bills."""
     table = tomllib.loads(organization, parse_float=Decimal)
     company = _Company(table["cost_centers"], table["splits"])
@@ -61,6 +76,7 @@ def told(template: str, organization: str, bills: Bills, restated: Sequence[Line
             **_restatement(bills["aws-main"], restated),
             **_unallocated(lines),
             **_commitment(lines),
+            **_workloads(work),
             "rows": f"{len(lines):,}",
             "billed_usd": _plain(_billed(lines, "USD")),
             "billed_eur": _plain(_billed(lines, "EUR")),
@@ -115,9 +131,14 @@ def _sources(bills: Bills) -> str:
             f"{len(lines):,}",
             _plain(sum(line.billed for line in lines)),
             _currency(lines),
+            f"{_rounded(Fraction(_gpu_hours(lines)), _TENTH):,}",
         )
         for name, lines in bills.items()
     )
+
+
+def _gpu_hours(lines: Sequence[Line]) -> Decimal:
+    return sum((line.gpu_hours for line in lines if not line.is_quarantined), Decimal(0))
 
 
 def _coverage(lines: Sequence[Line]) -> str:
@@ -215,6 +236,31 @@ def _restatement(first: Sequence[Line], second: Sequence[Line]) -> dict[str, str
         "doubled": _plain(of(first, aws_focus.DOUBLED_RESOURCE)[0]),
         "outage_credit": _plain(aws_focus.OUTAGE_CREDIT),
         "restated": _plain(whole[1] - whole[0]),
+    }
+
+
+def _workloads(work: Sequence[Work]) -> dict[str, str]:
+    """Count the work, each pod once, and give the idle part of the cluster's nodes."""
+    rows = [
+        _row(f"`{source}`", what, f"{len({one.id for one in work if one.kind == kind}):,} {kind}s")
+        for source, (what, kind) in _WORK_FORMATS.items()
+    ]
+    nodes = [one for one in work if one.source == orion.SOURCE]
+    whole = sum((one.weight for one in nodes), Decimal(0))
+    idle = sum((one.weight for one in nodes if one.kind == "idle"), Decimal(0))
+    readings = [
+        one.utilization
+        for one in nodes
+        if one.id.endswith(orion.IDLEST) and one.utilization is not None
+    ]
+    busy = sum(readings, Decimal(0)) / len(readings)
+    stages = len({one.id for one in work if one.kind == "stage"})
+    return {
+        "work": "\n".join(rows),
+        "stages": str(stages),
+        "idle": f"{_rounded(Fraction(idle) * 100 / Fraction(whole), _CENT)}",
+        "idlest": orion.IDLEST.partition("/")[2],
+        "idlest_busy": f"{_rounded(Fraction(busy) * 100, _TENTH)}",
     }
 
 

@@ -1,0 +1,253 @@
+"""Handing charges on as FOCUS: one Parquet file that other tools, and auditors, can read.
+
+The warehouse holds FOCUS 1.4. An older version has the columns it knew, ProviderName and
+PublisherName among them, and our own `x_` columns. Nothing is invented: what no provider said
+stays null, but for what FOCUS itself lets follow from the rest (see `_followed`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from finops import charges, checks, focus, replacement, wording
+from finops.charges import CHARGES, QUARANTINE
+from finops.errors import ConfigError, ExportError
+from finops.normalize import RENAMED
+from finops.partition import Partition, Window
+from finops.tabular import said
+from finops.warehouse import Warehouse
+from finops.warehouse.local import LocalWarehouse
+
+VERSIONS = ("1.2", "1.3", "1.4")
+_LAST_WITH_PROVIDER = "1.3"
+_GROUP_ROWS = 100_000
+_IN_PRICING_CURRENCY = {
+    "PricingCurrencyContractedUnitPrice": "ContractedUnitPrice",
+    "PricingCurrencyEffectiveCost": "EffectiveCost",
+    "PricingCurrencyListUnitPrice": "ListUnitPrice",
+}
+
+Sums = dict[str, dict[str, Decimal]]
+"""Money by currency, then by cost column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and what is in quarantine for the same days and so not part of it."""
+
+    path: Path
+    version: str
+    rows: int
+    sums: Sums
+    quarantined_rows: int
+    quarantined: charges.Totals
+
+
+@dataclass(slots=True)
+class _Tally:
+    rows: int = 0
+    sums: Sums = field(default_factory=dict)
+
+    def add(self, rows: int, sums: Sums) -> None:
+        self.rows += rows
+        for currency, costs in sums.items():
+            known = self.sums.setdefault(currency, dict.fromkeys(focus.COSTS, Decimal(0)))
+            for cost, amount in costs.items():
+                known[cost] += amount
+
+
+def columns(version: str) -> list[str]:
+    """List the columns of an export: those of FOCUS `version`, then ours.
+
+    Raises `ConfigError` for a version that is not among `VERSIONS`.
+    """
+    if version not in VERSIONS:
+        raise ConfigError(
+            f"there is no export of FOCUS {version!r}; write one of {', '.join(VERSIONS)}"
+        )
+    has_provider = version <= _LAST_WITH_PROVIDER
+    known = [column.name for column in focus.COST_AND_USAGE if column.since <= version]
+    ours = [column.name for column in (*focus.EXTENSIONS, *focus.PROVENANCE)]
+    if has_provider:
+        # Under both names a reader could not tell which one counts.
+        ours = [name for name in ours if name not in RENAMED.values()]
+        known += RENAMED
+    return [*sorted(known), *ours]
+
+
+def write(
+    warehouse: Warehouse,
+    window: Window,
+    version: str,
+    folder: Path,
+    sources: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Exported:
+    """Write the charges of the days in `window` to one file in `folder`; all `sources` when none.
+
+    Equal charges give equal bytes. The file appears whole, over an older one of the same days.
+    Raises `ConfigError` for a version or source that is not there, `ExportError` when there is
+    nothing to write or it cannot be written.
+    """
+    names = columns(version)
+    replacement.finish(warehouse)
+    there = charges.partitions(warehouse)
+    _demand_known(there, sources)
+    found = _chosen(there, window, sources)
+    if not found:
+        raise ExportError(
+            f"there are no charges from {window.start} to {window.end}; `finops ingest` brings them"
+        )
+    target = LocalWarehouse(folder)
+    name = _file_name(window, version, sources)
+    held = _Tally()
+    with target.workspace() as place:
+        unfinished = place / name
+        try:
+            _write(unfinished, _read(warehouse, found, held, names, progress), names)
+        except OSError as error:
+            raise ExportError(
+                f"cannot write {folder / name}: {error.strerror or error}; free some space or "
+                f"check the permissions, nothing was changed"
+            ) from error
+        _prove(unfinished, held)
+        target.adopt(name, unfinished)
+    aside = _chosen(charges.partitions(warehouse, QUARANTINE), window, sources)
+    return Exported(folder / name, version, held.rows, held.sums, *_quarantined(warehouse, aside))
+
+
+def lifted(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """Give charges the columns `names` of an export."""
+    return rows.with_columns(_followed()).select(names)
+
+
+def _followed() -> list[pl.Expr]:
+    """Fill in what follows from other columns.
+
+    ProviderName is what ServiceProviderName replaced in 1.3, and who sells its own service also
+    makes it (the host underneath is another matter). FOCUS denominates unit prices and costs in
+    BillingCurrency, and demands PricingCurrency only of providers that price in another one:
+    where it is not given the two are the same, and so are the amounts in them.
+    """
+    service_provider = pl.col("ServiceProviderName")
+    currency = pl.coalesce("PricingCurrency", "BillingCurrency")
+    is_same = currency == pl.col("BillingCurrency")
+    return [
+        *(pl.coalesce(kept, service_provider).alias(old) for old, kept in RENAMED.items()),
+        currency.alias("PricingCurrency"),
+        *(
+            pl.coalesce(name, pl.when(is_same).then(pl.col(billed))).alias(name)
+            for name, billed in _IN_PRICING_CURRENCY.items()
+        ),
+    ]
+
+
+def _demand_known(partitions: Iterable[Partition], sources: Sequence[str]) -> None:
+    there = {partition.source for partition in partitions}
+    unknown = sorted(set(sources) - there)
+    if unknown:
+        raise ConfigError(
+            f"there are no charges of source {', '.join(unknown)}; "
+            f"there are some of: {', '.join(sorted(there)) or 'none'}"
+        )
+
+
+def _chosen(
+    partitions: Iterable[Partition], window: Window, sources: Sequence[str]
+) -> list[Partition]:
+    return [
+        partition
+        for partition in partitions
+        if window.start <= partition.day < window.end
+        and (not sources or partition.source in sources)
+    ]
+
+
+def _file_name(window: Window, version: str, sources: Sequence[str]) -> str:
+    parts = [f"focus-{version}", str(window.start), str(window.end), *sorted(set(sources))]
+    return f"{'_'.join(parts)}.parquet"
+
+
+def _read(
+    warehouse: Warehouse,
+    partitions: Iterable[Partition],
+    tally: _Tally,
+    names: Sequence[str],
+    progress: Callable[[int], None],
+) -> Iterator[pl.DataFrame]:
+    """Read partition by partition, counting what the warehouse holds."""
+    for partition in partitions:
+        key = partition.key(CHARGES)
+        try:
+            rows = pl.scan_parquet(warehouse.local(key), glob=False)
+            tally.add(*_counted(rows))
+            for batch in lifted(rows, names).collect_batches(
+                chunk_size=_GROUP_ROWS, maintain_order=True, engine="streaming"
+            ):
+                yield batch
+                progress(len(batch))
+        except pl.exceptions.PolarsError as error:
+            raise ExportError(
+                f"{key}: cannot be read ({said(error)}); bring these charges in again, nothing "
+                f"was exported"
+            ) from None
+
+
+def _grouped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Cut batches anew, so that row groups depend on the rows alone."""
+    held: list[pl.DataFrame] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= _GROUP_ROWS:
+            *full, rest = pl.concat(held).iter_slices(_GROUP_ROWS)
+            if len(rest) == _GROUP_ROWS:
+                full, rest = [*full, rest], rest.clear()
+            yield from full
+            held = [rest]
+    last = pl.concat(held) if held else pl.DataFrame()
+    if not last.is_empty():
+        yield last
+
+
+def _write(path: Path, batches: Iterable[pl.DataFrame], names: Sequence[str]) -> None:
+    empty = lifted(pl.LazyFrame(schema=focus.SCHEMA), names).collect()
+    schema = empty.to_arrow(compat_level=wording.PLAIN).schema
+    # Without Arrow's own schema the file is plain Parquet: text is text, times are UTC.
+    with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
+        for group in _grouped(batches):
+            writer.write_table(group.rechunk().to_arrow(compat_level=wording.PLAIN))
+
+
+def _counted(rows: pl.LazyFrame) -> tuple[int, Sums]:
+    """Count rows and add up their costs by currency."""
+    currency = pl.col("BillingCurrency").fill_null(checks.NO_CURRENCY)
+    sums = rows.group_by(currency).agg(pl.len(), pl.col(focus.COSTS).sum()).collect()
+    return int(sums.get_column("len").sum()), {
+        code: dict(zip(focus.COSTS, map(Decimal, costs), strict=True))
+        for code, _, *costs in sorted(sums.iter_rows())
+    }
+
+
+def _prove(path: Path, tally: _Tally) -> None:
+    """Read back what was written and hold it against what the warehouse held."""
+    written = _Tally()
+    written.add(*_counted(pl.scan_parquet(path, glob=False)))
+    if (written.rows, written.sums) != (tally.rows, tally.sums):
+        raise ExportError(
+            f"the export adds up to {written.sums} in {written.rows} rows, the warehouse to "
+            f"{tally.sums} in {tally.rows}; charges may have been replaced meanwhile: run it again"
+        )
+
+
+def _quarantined(
+    warehouse: Warehouse, partitions: Iterable[Partition]
+) -> tuple[int, charges.Totals]:
+    tally = _Tally()
+    for partition in partitions:
+        path = warehouse.local(partition.key(QUARANTINE))
+        tally.add(*_counted(pl.scan_parquet(path, glob=False)))
+    return tally.rows, {code: costs["BilledCost"] for code, costs in tally.sums.items()}

@@ -1,0 +1,131 @@
+"""Asking RunPod what it billed: product by product, and for the whole account.
+
+The account's total is asked for before and after the products: hours in progress grow meanwhile,
+and what was read must lie between the two.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from finops import money
+from finops.errors import DataError, Terminal, Transient
+from finops.partition import Window
+from finops.reconciliation import Stated
+from providers import runpod_replies
+from providers.http import Reply
+from providers.recorded import Replies
+from providers.runpod_replies import PRODUCTS, Product, Usage
+
+UNAVAILABLE = frozenset({403, 404})
+_ACCOUNT = "/v2/billing"
+# Amounts and their total travel as doubles, so their last digits need not add up.
+_TOTAL_TOLERANCE = Decimal("0.000001")
+
+
+def read(name: str, window: Window, api: Replies, older: Replies, *, must: bool) -> Reply | None:
+    """Ask for the hours of a product, twice when there are none.
+
+    A service that has just lost its rows looks like one without charges. Gives `None` when neither
+    generation of the API offers the product to this key, unless it `must`: raises `Terminal` then.
+    """
+    product = PRODUCTS[name]
+    reply = asked(product, window, api, older, must=must)
+    if reply is None:
+        return None
+    found = runpod_replies.usages(reply.json(), reply.name, product)
+    if any(within(usage, window) for usage in found):
+        return reply
+    return asked(product, window, api, older, must=must)
+
+
+def asked(
+    product: Product, window: Window, api: Replies, older: Replies, *, must: bool
+) -> Reply | None:
+    """Ask v2 once, or v1 where the key or the account has no v2."""
+    at_last = frozenset() if must else UNAVAILABLE
+    parameters = _hours_of(window)
+    reply = api.get(
+        product.v2_path, parameters, at_last if product.v1_path is None else UNAVAILABLE
+    )
+    if reply.status not in UNAVAILABLE:
+        _check_total(reply, product)
+        return reply
+    if product.v1_path is None or product.v1_id_key is None:
+        return None
+    reply = older.get(product.v1_path, {**parameters, "grouping": product.v1_id_key}, at_last)
+    return None if reply.status in UNAVAILABLE else reply
+
+
+def account_total(window: Window, api: Replies) -> Decimal | None:
+    """Read what RunPod billed for everything, in US dollars; `None` when it does not say."""
+    reply = api.get(_ACCOUNT, _hours_of(window), UNAVAILABLE)
+    return None if reply.status in UNAVAILABLE else _stated_total(reply)
+
+
+def stated(
+    before: Decimal | None, after: Decimal | None, raw_ids: frozenset[str]
+) -> tuple[Stated, ...]:
+    """Make the account's total a figure to reconcile with."""
+    if before is None or after is None:
+        return ()
+    tolerance = abs(after - before) + _TOTAL_TOLERANCE
+    return (Stated("RunPod's account total", raw_ids, None, {"USD": after}, tolerance),)
+
+
+def demand_nothing_hidden(
+    before: Decimal | None, replies: Mapping[str, Reply], missing: list[str]
+) -> None:
+    """Refuse a delivery without a product that has charges: it would take back earlier ones."""
+    if before is None or not missing:
+        return
+    amounts = (
+        usage.amount
+        for name, reply in replies.items()
+        for usage in runpod_replies.usages(reply.json(), reply.name, PRODUCTS[name])
+    )
+    read_so_far = money.exact_sum(amounts)
+    if read_so_far + _TOTAL_TOLERANCE < before:
+        raise Terminal(
+            f"RunPod billed {money.text(before)} USD in these days, but only "
+            f"{money.text(read_so_far)} USD of it may be read with this key; give it read access to "
+            f"the billing of {', '.join(missing)}, or name in 'products' what you want"
+        )
+
+
+def within(usage: Usage, window: Window) -> bool:
+    """Leave out the hours RunPod adds when it snaps a window outward to its buckets."""
+    return window.start_at <= usage.start < window.end_at
+
+
+def _hours_of(window: Window) -> dict[str, str]:
+    return {
+        "bucketSize": "hour",
+        "startTime": f"{window.start_at:%Y-%m-%dT%H:%M:%SZ}",
+        "endTime": f"{window.end_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def _check_total(reply: Reply, product: Product) -> None:
+    """Refuse rows that do not add up to the total RunPod states: some are missing."""
+    total = _stated_total(reply)
+    usages = runpod_replies.usages(reply.json(), reply.name, product)
+    found = money.exact_sum(usage.amount for usage in usages)
+    if abs(found - total) > _TOTAL_TOLERANCE:
+        raise Transient(
+            f"{reply.name}: the rows add up to {found} but RunPod states {total}; the reply is "
+            f"incomplete, so nothing of it was taken: try again"
+        )
+
+
+def _stated_total(reply: Reply) -> Decimal:
+    try:
+        return Decimal(reply.json()["metadata"]["totals"]["totalAmount"])
+    except (KeyError, TypeError):
+        raise Transient(
+            f"{reply.name}: has no metadata.totals.totalAmount, so its rows cannot be checked; "
+            f"try again, and report this if it stays so"
+        ) from None
+    except (ValueError, ArithmeticError):
+        raise DataError(
+            f"{reply.name}: its metadata.totals.totalAmount is no amount; report this"
+        ) from None
