@@ -7,7 +7,15 @@ import polars as pl
 import typer
 from rich.text import Text
 
-from finops import companions, conformance, focus, focus_export, focus_requirements, progress, tabular
+from finops import (
+    companions,
+    conformance,
+    focus,
+    focus_export,
+    focus_requirements,
+    progress,
+    tabular,
+)
 from finops.cli import terminal
 from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToOption, app, window
 from finops.conformance import Conformance, Result
