@@ -65,9 +65,9 @@ def _check_batch(
         _name_damage(report, key, path, locator)
         return 0
     found = _Rows(report, key, lines)
-    for frame, leaves in row_bytes.hashed(found.read(path)):
-        found.digest.add(frame, leaves)
-        corrections.add(batch.index, frame)
+    for chunk, leaves in row_bytes.hashed(found.read(path)):
+        found.digest.add(chunk.frame, leaves)
+        corrections.add(batch.index, chunk.frame)
     corrections.segments[batch.index] = key, path
     _compare(report, key, batch, found.digest, locator)
     return found.digest.tree.size

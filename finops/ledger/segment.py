@@ -22,14 +22,18 @@ from finops.ledger.tree import HASH_BYTES, Tree
 
 CHUNK_ROWS: Final = 1 << 18
 LOCATOR_BYTES: Final = 4
-_ATOMS_PER_UNIT = 10**money.SCALE
-_ARROW_SCHEMA: Final[pa.Schema] = pl.DataFrame(schema=ENTRY_SCHEMA).to_arrow().schema
+_ATOMS_PER_UNIT: Final[int] = 10**money.SCALE
+_SAFE_SUM: Final = 1 << 126
 _SEARCHED = ("period", "day", "row", "cost_center")
 _DICTIONARY = [
     name
     for name, dtype in ENTRY_SCHEMA.items()
     if dtype in (pl.String, pl.Date) and name not in {"charge_id", "corrects"}
 ]
+_ARROW_SCHEMA: Final[pa.Schema] = pa.schema(
+    field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in _DICTIONARY else field
+    for field in pl.DataFrame(schema=ENTRY_SCHEMA).to_arrow().schema
+)
 _DELTAS = {
     name: "DELTA_BINARY_PACKED"
     for name, dtype in ENTRY_SCHEMA.items()
@@ -97,8 +101,8 @@ def write(path: Path, frames: Iterable[pl.DataFrame]) -> Digest:
         store_schema=False,
     ) as writer:
         for chunk, leaves in rows.hashed(_numbered(_chunks(frames))):
-            writer.write_table(chunk.to_arrow(), row_group_size=CHUNK_ROWS)
-            gathered.add(chunk, leaves)
+            writer.write_table(chunk.table(_ARROW_SCHEMA), row_group_size=CHUNK_ROWS)
+            gathered.add(chunk.frame, leaves)
     return gathered
 
 
@@ -111,28 +115,32 @@ def read(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def totals(frame: pl.DataFrame) -> dict[str, Control]:
-    """Add up billed cost per currency, exactly.
+    """Add up billed cost per currency, exactly."""
+    currencies = frame.get_column("currency").unique().sort()
+    if len(currencies) == 1:
+        return {str(currencies[0]): _total(frame)}
+    return {code: _total(frame.filter(pl.col("currency") == code)) for code in currencies}
 
-    Whole units and 10⁻¹⁸ parts are added apart: the sum of many counts could exceed 128 bits.
-    """
-    atoms = money.to_atoms(pl.col("billed_cost"))
-    unallocated = pl.col("cost_center").is_null()
-    parts = frame.group_by("currency", unallocated.alias("unallocated")).agg(
-        pl.len().alias("rows"),
-        (atoms // _ATOMS_PER_UNIT).sum().alias("units"),
-        (atoms % _ATOMS_PER_UNIT).sum().alias("atoms"),
+
+def _total(frame: pl.DataFrame) -> Control:
+    atoms = frame.select(money.to_atoms(pl.col("billed_cost"))).to_series()
+    billed = _exact_sum(atoms)
+    unallocated = _exact_sum(atoms.filter(frame.get_column("cost_center").is_null()))
+    return Control(frame.height, billed, billed - unallocated, unallocated)
+
+
+def _exact_sum(atoms: pl.Series) -> int:
+    """Add up counts that fit 128 bits, though their sum may not: units and parts apart, then."""
+    extremes = [abs(extreme) for extreme in (atoms.min(), atoms.max()) if isinstance(extreme, int)]
+    if max(extremes, default=0) * len(atoms) < _SAFE_SUM:
+        return int(atoms.sum())
+    count = pl.col(atoms.name)
+    units, parts = (
+        atoms.to_frame()
+        .select((count // _ATOMS_PER_UNIT).sum().alias("units"), (count % _ATOMS_PER_UNIT).sum())
+        .row(0)
     )
-    found: dict[str, Control] = {}
-    for currency, is_unallocated, count, units, rest in parts.iter_rows():
-        billed = units * _ATOMS_PER_UNIT + rest
-        before = found.get(currency, Control(0, 0, 0, 0))
-        found[currency] = Control(
-            before.rows + count,
-            before.billed + billed,
-            before.allocated + (0 if is_unallocated else billed),
-            before.unallocated + (billed if is_unallocated else 0),
-        )
-    return found
+    return int(units) * _ATOMS_PER_UNIT + int(parts)
 
 
 def _chunks(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -4,13 +4,15 @@ import hashlib
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from random import Random
+from unittest import mock
 
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finops import money
-from finops.ledger import rows
+from finops.ledger import coded, rows
 
 SCHEMA = {
     "b": pl.String(),
@@ -83,6 +85,22 @@ def test_three_encoders_agree(made: list[tuple[object, ...]]) -> None:
     """Ours, Polars' and Python's give the same bytes, whatever the values."""
     frame = frame_of(made)
     ours = rows.row_json(frame).to_list()
+    assert ours == by_struct(frame)
+    assert ours == [by_python(row) for row in frame.iter_rows(named=True)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.integers(1, 7), st.randoms(use_true_random=False), st.sampled_from([0, 20, 4096]))
+def test_three_encoders_agree_on_what_repeats(
+    made: list[tuple[object, ...]], times: int, chance: Random, few: int
+) -> None:
+    """Values that come again, in any company, are written as if each came alone."""
+    columns = [[row[place] for row in made] * (times * 3) for place in range(len(SCHEMA))]
+    for column in columns:
+        chance.shuffle(column)
+    frame = frame_of(list(zip(*columns, strict=True)))
+    with mock.patch.object(coded, "_FEW", few):
+        ours = rows.row_json(frame).to_list()
     assert ours == by_struct(frame)
     assert ours == [by_python(row) for row in frame.iter_rows(named=True)]
 
