@@ -72,6 +72,31 @@ def rounding(batch: pl.DataFrame) -> dict[str, Decimal]:
     return lost
 
 
+def blank(batch: pl.DataFrame) -> pl.Series | None:
+    """Tell which rows say nothing at all; None when no row can be one of them.
+
+    A row is blank when every cell of it was empty in the bill, also those of columns that FOCUS
+    does not know, which have become one JSON object.
+    """
+    if not batch.get_column("BilledCost").null_count():
+        return None
+    known = [name for name in batch.columns if name not in {ROW, focus.SOURCE_COLUMNS}]
+    is_blank = batch.select(pl.all_horizontal(pl.col(known).is_null())).to_series()
+    if not is_blank.any():
+        return None
+    source = batch.get_column(focus.SOURCE_COLUMNS)
+    said = [text for text in source.filter(is_blank).unique() if _says(text)]
+    is_blank &= ~source.is_in(said).fill_null(value=False)
+    return is_blank if is_blank.any() else None
+
+
+def _says(text: str | None) -> bool:
+    try:
+        return normalize.canonical_json(text) is not None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return True
+
+
 def located(batch: pl.DataFrame) -> pl.DataFrame:
     """Add the billing period (`2026-10`) and the charge day that a row belongs to."""
     start = pl.coalesce("ChargePeriodStart", "BillingPeriodStart")

@@ -51,10 +51,12 @@ class Bill:
 
     Text, decimal, float, datetime and map columns are all welcome: `finops.normalize` brings them
     to the canonical types. `x_RawRow`, when absent, becomes the row's 0-based place in `rows`.
+    `issues` is what the user should know of what was read beside these rows.
     """
 
     raw: RawObject
     rows: pl.LazyFrame
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class _Tally:
     rounding: Totals = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     broken: dict[tuple[str, str], int] = field(default_factory=dict)
+    blank: dict[str, int] = field(default_factory=dict)
+    told: list[Issue] = field(default_factory=list)
 
 
 def write(
@@ -117,7 +121,7 @@ def write(
 
 def read(warehouse: Warehouse, partition: Partition) -> pl.LazyFrame:
     """Open the charges of one partition; raises `KeyError` when there are none."""
-    return pl.scan_parquet(warehouse.local(partition.key(CHARGES)))
+    return pl.scan_parquet(warehouse.local(partition.key(CHARGES)), glob=False)
 
 
 def partitions(warehouse: Warehouse, table: str = CHARGES) -> list[Partition]:
@@ -129,6 +133,7 @@ def partitions(warehouse: Warehouse, table: str = CHARGES) -> list[Partition]:
 def _take(
     bill: Bill, delivery: Delivery, files: PartitionFiles, tally: _Tally, progress: Progress
 ) -> None:
+    tally.told += bill.issues
     for batch in stream(bill.rows, bill.raw.name):
         _take_batch(batch, bill.raw, delivery, files, tally)
         progress(len(batch))
@@ -154,7 +159,7 @@ def stream(
         yield from normalize.canonical(rows, name, carried).collect_batches(
             chunk_size=batch_rows, maintain_order=True, engine="streaming"
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"{name}: cannot be read to its end ({said(error)}); fetch it again"
         ) from None
@@ -163,6 +168,7 @@ def stream(
 def _take_batch(
     batch: pl.DataFrame, raw: RawObject, delivery: Delivery, files: PartitionFiles, tally: _Tally
 ) -> None:
+    batch = _without_blank_rows(batch, raw, tally)
     fatal = [*batches.unreadable(batch, raw.name), *checks.fatal_issues(batch, raw.name)]
     if fatal:
         raise DataError.of(fatal)
@@ -179,6 +185,15 @@ def _take_batch(
     numbers, words = _judged(*batches.apart(inside), delivery.provider, raw, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
+
+
+def _without_blank_rows(batch: pl.DataFrame, raw: RawObject, tally: _Tally) -> pl.DataFrame:
+    """Leave out, and count, rows in which every cell is empty, as of a blank line in a CSV."""
+    is_blank = batches.blank(batch)
+    if is_blank is None:
+        return batch
+    tally.blank[raw.name] = tally.blank.get(raw.name, 0) + int(is_blank.sum())
+    return batch.filter(~is_blank)
 
 
 def _judged(
@@ -217,7 +232,7 @@ def _proven(files: Mapping[str, Path], tally: _Tally, source: str) -> Totals:
     quarantined: Totals = {}
     rows = 0
     for key, path in files.items():
-        table = pl.read_parquet(path, columns=_MONEY)
+        table = pl.read_parquet(path, columns=_MONEY, glob=False)
         rows += len(table)
         _add(written, billed(table))
         if key.startswith(f"{QUARANTINE}/"):
@@ -269,6 +284,7 @@ def _published(
         partitions=tuple(sorted(partition for partition in touched if partition is not None)),
         issues=(
             *delivery.issues,
+            *tally.told,
             *_issues(delivery, tally),
             *reconciliation.issues(reconciled, delivery.source),
         ),
@@ -279,7 +295,8 @@ def _demand_nothing_lost(stale: Sequence[str], delivery: Delivery, warehouse: Wa
     """Refuse a delivery without rows where there were some: that is what a failed export is."""
     lost: Totals = {}
     for key in stale:
-        _add(lost, billed(pl.read_parquet(warehouse.local(key), columns=_MONEY)))
+        kept = pl.read_parquet(warehouse.local(key), columns=_MONEY, glob=False)
+        _add(lost, billed(kept))
     if lost:
         said = ", ".join(f"{money.text(amount)} {currency}" for currency, amount in lost.items())
         raise DataError(
@@ -296,6 +313,19 @@ def _in_scope(key: str, delivery: Delivery) -> bool:
 def _issues(delivery: Delivery, tally: _Tally) -> Iterable[Issue]:
     for (name, check), count in sorted(tally.broken.items()):
         yield checks.issue(check, count, name)
+    for name, count in sorted(tally.blank.items()):
+        rows = (
+            "1 row in which every cell is empty was"
+            if count == 1
+            else (f"{count} rows in which every cell is empty were")
+        )
+        yield Issue(name, f"{rows} left out", Severity.INFO)
+    if not (tally.rows or tally.outside_rows or delivery.is_empty_for_sure):
+        yield Issue(
+            delivery.source,
+            "the bill holds no rows; export it again if there should be some",
+            Severity.WARNING,
+        )
     if tally.outside_rows:
         yield Issue(
             delivery.source,
@@ -306,6 +336,6 @@ def _issues(delivery: Delivery, tally: _Tally) -> Iterable[Issue]:
         if amount:
             yield Issue(
                 delivery.source,
-                f"{amount} {currency} is finer than 18 decimals and was rounded away",
+                f"{money.text(amount)} {currency} is finer than 18 decimals and was rounded away",
                 Severity.INFO,
             )

@@ -7,6 +7,7 @@ real providers break many of the specification's rules, and dropping their rows 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -32,6 +33,7 @@ class Check:
     """A rule that `broken` rows break, with the sentence that says so.
 
     `possible` looks at a whole batch and says cheaply whether any row can break the rule.
+    With `names_time` the sentence goes on from the value, which is a time.
     """
 
     column: str
@@ -39,6 +41,7 @@ class Check:
     message: str
     broken: pl.Expr
     possible: Callable[[pl.DataFrame], bool] = _always
+    names_time: bool = False
 
     @property
     def id(self) -> str:
@@ -80,6 +83,11 @@ def _mismatch(cost: str, price: str) -> pl.Expr:
     return ((actual - expected).abs() > tolerance).fill_null(value=False) & corrected.not_()
 
 
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_START = datetime(2199, 12, 31, tzinfo=UTC)
+LATEST_END = datetime.max.replace(tzinfo=UTC)
+"""Times a bill can hold: periods begin in living memory; some providers write "open end" as 9999."""
+
 LARGEST = 10**15
 """Money beyond this, either way, is a broken row: sums of it would leave 20 digits."""
 
@@ -104,7 +112,20 @@ _LEFT_NULL = tuple(
     }
 )
 
+
+def _out_of_time(column: str, latest: datetime) -> Check:
+    return Check(
+        column,
+        Severity.FATAL,
+        f"lies outside the years {FIRST.year} to {latest.year}",
+        pl.col(column).is_between(FIRST, latest).not_(),
+        names_time=True,
+    )
+
+
 CHECKS = (
+    *(_out_of_time(column, LATEST_START) for column in ("ChargePeriodStart", "BillingPeriodStart")),
+    *(_out_of_time(column, LATEST_END) for column in ("ChargePeriodEnd", "BillingPeriodEnd")),
     Check(
         "ChargePeriodStart",
         Severity.FATAL,
@@ -190,6 +211,7 @@ BAD_JSON = "is no JSON object and was left out"
 UNCATALOGED = "is not in the GPU catalog, so its GPU facts are unknown; update this program, or report the type"
 """Said of an instance type, which the finding names itself."""
 
+_FATAL = tuple(check for check in CHECKS if check.severity is Severity.FATAL)
 _QUARANTINING = tuple(check for check in CHECKS if check.severity is Severity.QUARANTINE)
 
 
@@ -202,11 +224,16 @@ def counts(rows: pl.DataFrame) -> dict[str, int]:
 
 def fatal_issues(rows: pl.DataFrame, where: str, most: int = 5) -> Iterator[Issue]:
     """Name the first rows that make the delivery unusable; `x_RawRow` is their 0-based number."""
-    for check in CHECKS:
-        if check.severity is Severity.FATAL:
-            for row in rows.filter(check.broken).get_column("x_RawRow").head(most):
+    found = rows.select(check.broken.any().alias(check.id) for check in _FATAL)
+    for check in _FATAL:
+        if found.get_column(check.id).item():
+            # Python itself has no times before the year 1 or after 9999: Polars writes them.
+            value = pl.col(check.column).dt.to_string("%Y-%m-%d %H:%M:%S ")
+            said = value if check.names_time else pl.lit("")
+            broken = rows.filter(check.broken).select("x_RawRow", said.alias("said")).head(most)
+            for row, shown in broken.iter_rows():
                 place = f"{where}: row {row + 1}: {check.column}"
-                yield Issue(place, f"{check.message}; correct it at the source")
+                yield Issue(place, f"{shown}{check.message}; correct it at the source")
 
 
 def reasons() -> pl.Expr:

@@ -11,6 +11,7 @@ A *program or outside fault* is an exception of one small tree:
     │   └── Terminal     not worth another try: 401, 403, a missing export
     ├── WarehouseError   the store refused: permission, full disk, unknown bucket
     ├── LedgerError      the ledger cannot be read, written or trusted
+    │   └── Overtaken    another writer was quicker: look again, and decide anew
     └── ExportError      a report, notification or export could not be delivered
 
 Every message says what is wrong, where, and what to do about it.
@@ -81,6 +82,10 @@ class WarehouseError(FinopsError):
 
 class LedgerError(FinopsError):
     """The ledger cannot be read, written or trusted."""
+
+
+class Overtaken(LedgerError):
+    """Another writer added to the ledger what the caller had not seen; nothing was committed."""
 
 
 class ExportError(FinopsError):

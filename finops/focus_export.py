@@ -183,7 +183,7 @@ def _read(
     for partition in partitions:
         key = partition.key(CHARGES)
         try:
-            rows = pl.scan_parquet(warehouse.local(key))
+            rows = pl.scan_parquet(warehouse.local(key), glob=False)
             tally.add(*_counted(rows))
             for batch in lifted(rows, names).collect_batches(
                 chunk_size=_GROUP_ROWS, maintain_order=True, engine="streaming"
@@ -235,7 +235,7 @@ def _counted(rows: pl.LazyFrame) -> tuple[int, Sums]:
 def _prove(path: Path, tally: _Tally) -> None:
     """Read back what was written and hold it against what the warehouse held."""
     written = _Tally()
-    written.add(*_counted(pl.scan_parquet(path)))
+    written.add(*_counted(pl.scan_parquet(path, glob=False)))
     if (written.rows, written.sums) != (tally.rows, tally.sums):
         raise ExportError(
             f"the export adds up to {written.sums} in {written.rows} rows, the warehouse to "
@@ -248,5 +248,7 @@ def _quarantined(
 ) -> tuple[int, charges.Totals]:
     tally = _Tally()
     for partition in partitions:
-        tally.add(*_counted(pl.scan_parquet(warehouse.local(partition.key(QUARANTINE)))))
+        tally.add(
+            *_counted(pl.scan_parquet(warehouse.local(partition.key(QUARANTINE)), glob=False))
+        )
     return tally.rows, {code: costs["BilledCost"] for code, costs in tally.sums.items()}

@@ -57,7 +57,9 @@ def gpu_instances() -> pl.DataFrame:
     `gpu_memory_gib` (of one whole GPU, null where the vendor's figure is not certain) and
     `gpu_fraction` (the share of each GPU, as a ratio such as `1/6`, which decimals cannot hold).
     """
-    return pl.read_csv(shipped.folder("reference") / "gpu_instances.csv", schema=_SCHEMA)
+    return pl.read_csv(
+        shipped.folder("reference") / "gpu_instances.csv", schema=_SCHEMA, glob=False
+    )
 
 
 @cache

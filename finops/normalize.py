@@ -7,7 +7,7 @@ so that nothing changes silently.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
@@ -42,6 +42,9 @@ _FALLBACKS: Mapping[str, Sequence[str]] = {
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d")
 _LONGEST_EXACT_TEXT = money.SCALE + len(".")
 _WRAPPED = "json"
+_DAY_UNITS = {"ms": 86_400_000, "us": 86_400_000_000}
+"""Of the times that may lie too far off; nanoseconds reach from 1677 to 2262."""
+_FARTHEST_DAYS = 100_000 * 365
 _DOUBLED = re.compile(r"_duplicated_\d+$")
 """What Polars adds to a column name that a CSV header holds a second time."""
 
@@ -141,17 +144,73 @@ def _refuse_doubled(names: Sequence[str], bill: str) -> None:
 
 
 def _unwrapped(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Turn dictionary-encoded, binary and all-null columns, which many writers make, into text."""
-    as_text = [
-        name
-        for name, dtype in rows.collect_schema().items()
-        if isinstance(dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null)
-    ]
-    return rows.with_columns(pl.col(as_text).cast(pl.String))
+    """Turn columns of types that hold words in other ways, which many writers make, into text."""
+    told = [_told(pl.col(name), dtype) for name, dtype in rows.collect_schema().items()]
+    return rows.with_columns(column for column in told if column is not None)
+
+
+def _told(column: pl.Expr, dtype: object) -> pl.Expr | None:
+    """Write `column` as text; None when its type is one that the rest of this module knows."""
+    match dtype:
+        case pl.Categorical() | pl.Enum() | pl.Null():
+            return column.cast(pl.String)
+        case pl.Binary():
+            return _in_python(column, _as_words)
+        case pl.Duration():
+            return column.dt.to_string("iso")
+        case pl.BaseExtension():
+            stored = column.ext.storage()
+            return _told(stored, dtype.ext_storage()) or stored
+    return None
+
+
+def _in_python(column: pl.Expr, convert: Callable[[pl.Series], pl.Series]) -> pl.Expr:
+    return column.map_batches(convert, return_dtype=pl.String(), is_elementwise=True)
+
+
+def _as_words(column: pl.Series) -> pl.Series:
+    """Read bytes as UTF-8; a value that is none comes as hexadecimal digits."""
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        words = [None if value is None else _words(value) for value in column]
+        return pl.Series(column.name, words, pl.String)
+
+
+def _words(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
+
+
+def _as_json_text(column: pl.Series) -> pl.Series:
+    """Write nested values that hold bytes, which Polars cannot write as JSON."""
+    return pl.Series(column.name, [_nested_json(value) for value in column.to_list()], pl.String)
+
+
+def _nested_json(value: object) -> str | None:
+    def told(inner: object) -> str:
+        return _words(inner) if isinstance(inner, bytes) else str(inner)
+
+    return None if value is None else json.dumps(value, default=told, ensure_ascii=False)
+
+
+def _holds_bytes(dtype: object) -> bool:
+    match dtype:
+        case pl.Struct():
+            return any(_holds_bytes(field.dtype) for field in dtype.fields)
+        case pl.Map():
+            return _holds_bytes(dtype.key) or _holds_bytes(dtype.value)
+        case pl.List() | pl.Array():
+            return _holds_bytes(dtype.inner)
+    return isinstance(dtype, pl.Binary)
 
 
 def _json(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Write nested values as JSON; Polars does so for structs, so others travel in one."""
+    if _holds_bytes(dtype):
+        return _in_python(source, _as_json_text)
     if isinstance(dtype, pl.Struct):
         text = source.struct.json_encode()
     elif isinstance(dtype, pl.Map | pl.List | pl.Array):
@@ -192,14 +251,16 @@ def _plain_text(source: pl.Expr) -> pl.Expr:
 
 def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
+        near = _nearer(source, dtype, _DAY_UNITS.get(dtype.time_unit))
         zoned = (
-            source.dt.convert_time_zone("UTC")
+            near.dt.convert_time_zone("UTC")
             if dtype.time_zone
-            else source.dt.replace_time_zone("UTC")
+            else near.dt.replace_time_zone("UTC")
         )
         return zoned.dt.cast_time_unit("us")
     if dtype == pl.Date:
-        return source.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        near = _nearer(source, dtype, 1)
+        return near.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return source.cast(pl.String).map_batches(_times, focus.TIME_DTYPE, is_elementwise=True)
 
 
@@ -218,6 +279,14 @@ def _parsed(texts: pl.Series, form: str) -> pl.Series:
     if form.endswith("z"):
         return texts.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
     return texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+
+
+def _nearer(source: pl.Expr, dtype: pl.DataType, units_a_day: int | None) -> pl.Expr:
+    """Bring a time that no calendar holds nearer: still so far off that the checks refuse it."""
+    if units_a_day is None:
+        return source
+    far = _FARTHEST_DAYS * units_a_day
+    return source.to_physical().clip(-far, far).cast(dtype)
 
 
 def _can_fail(column: Column, dtype: pl.DataType) -> bool:

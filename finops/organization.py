@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from finops import focus, money
 from finops.errors import ConfigError, Issue
 from finops.identity import slug
-from finops.settings import Frozen, issues_of, read_toml, reserved_keys, suggestion
+from finops.settings import Frozen, issues_of, read_toml, reserved_keys, salvaged, suggestion
 
 FILE_NAME = "organization.toml"
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
@@ -66,6 +66,14 @@ def _condition(value: object) -> object:
     return value
 
 
+def _currency(code: str) -> str:
+    if not re.fullmatch(CURRENCY_PATTERN, code):
+        right = code.strip().upper()
+        hint = right if re.fullmatch(CURRENCY_PATTERN, right) else "a code such as USD"
+        raise ValueError(f"{code!r} is no ISO 4217 currency code; write {hint}")
+    return code
+
+
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 Slug = Annotated[str, BeforeValidator(_identity)]
 
@@ -74,7 +82,7 @@ class Budget(Frozen):
     """What a cost center may spend in a billing month, with everything below it."""
 
     amount: Exact = Field(gt=0)
-    currency: str = Field(default="USD", pattern=CURRENCY_PATTERN)
+    currency: Annotated[str, AfterValidator(_currency)] = "USD"
 
 
 class CostCenter(Frozen):
@@ -111,6 +119,20 @@ Condition = Annotated[bool | str | tuple[str, ...] | Pattern, BeforeValidator(_c
 """True: there is a value. Text: equal, or a glob when it holds * or ?. Several: any of them."""
 
 
+def flattened(rule: Any) -> Any:
+    """Bring the conditions of a rule's table to one level: see `Rule`."""
+    match = rule.get("match") if isinstance(rule, dict) else None
+    if not isinstance(match, dict):
+        return rule
+    flat: dict[str, Any] = {}
+    for name, condition in match.items():
+        if name in {focus.TAGS, focus.SOURCE_COLUMNS} and isinstance(condition, dict):
+            flat |= {f"{name}.{key}": value for key, value in condition.items()}
+        else:
+            flat[name] = condition
+    return {**rule, "match": flat}
+
+
 class Rule(Frozen):
     """Charges that meet every condition of `match` go where one of the other three says."""
 
@@ -124,16 +146,7 @@ class Rule(Frozen):
     @classmethod
     def _flatten(cls, table: Any) -> Any:
         """Accept `Tags.team = …`, which TOML reads as a table, for `"Tags.team" = …`."""
-        match = table.get("match") if isinstance(table, dict) else None
-        if not isinstance(match, dict):
-            return table
-        flat: dict[str, Any] = {}
-        for name, condition in match.items():
-            if name in {focus.TAGS, focus.SOURCE_COLUMNS} and isinstance(condition, dict):
-                flat |= {f"{name}.{key}": value for key, value in condition.items()}
-            else:
-                flat[name] = condition
-        return {**table, "match": flat}
+        return flattened(table)
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "Rule":
@@ -172,6 +185,11 @@ class Split(Frozen):
             total = sum(self.shares.values())
             raise ValueError(f"the shares add up to {total}, not 1; change them so that they do")
         return self
+
+    @property
+    def members(self) -> list[str]:
+        """List the cost centers that carry a part."""
+        return sorted({*self.among, *self.shares})
 
     @functools.cached_property
     def weights(self) -> tuple[tuple[str, int, int], ...]:
@@ -243,11 +261,35 @@ def parse(text: str, table: Mapping[str, Any], name: str = FILE_NAME) -> Organiz
     try:
         organization = Organization.model_validate({**table, "text": text})
     except ValidationError as error:
-        raise ConfigError.of([*issues, *issues_of(error, name, Organization)]) from None
+        issues += issues_of(error, name, Organization)
+        organization = _salvaged(table)
     issues += [*_broken_references(organization, name), *_broken_rules(organization, name)]
     if issues:
         raise ConfigError.of(issues)
     return organization
+
+
+def _salvaged(table: Mapping[str, Any]) -> Organization:
+    """Make what can be made of a faulty organization, so that its references are looked at too.
+
+    Who is named in it is there, with whatever can be known; a rule that cannot be made out is
+    one that breaks nothing.
+    """
+    centers, splits = (
+        found if isinstance(found := table.get(key), dict) else {}
+        for key in ("cost_centers", "splits")
+    )
+    rules = table.get("rules")
+    return Organization.model_construct(
+        cost_centers={slug(id_): salvaged(CostCenter, given) for id_, given in centers.items()},
+        splits={key: salvaged(Split, given) for key, given in splits.items()},
+        rules=tuple(
+            rule
+            if (rule := salvaged(Rule, flattened(given))).model_fields_set >= {"id", "match"}
+            else Rule.model_construct(id=f"#{place}", match={"BillingCurrency": True})
+            for place, given in enumerate(rules if isinstance(rules, list) else ())
+        ),
+    )
 
 
 def _doubled_ids(table: Mapping[str, Any], name: str) -> Iterator[Issue]:
@@ -277,7 +319,7 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
             if owner != id_:
                 yield Issue(f"{where}.aliases", f"{alias!r} already means {owner!r}; use another")
     for split_name, split in organization.splits.items():
-        for member, _, _ in split.weights:
+        for member in split.members:
             if member not in centers:
                 hint = suggestion(member, list(centers))
                 yield Issue(

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from finops.errors import ConfigError
 
-_PERIOD = re.compile(r"(?!0000)\d{4}-(0[1-9]|1[0-2])")
+_PERIOD = re.compile(r"(19[7-9]|20\d|21\d)\d-(0[1-9]|1[0-2])")
+"""The years that charges can lie in, see `finops.checks`."""
 _KEY = re.compile(
     r"provider=(?P<provider>[^/]+)/source=(?P<source>[^/]+)"
     r"/period=(?P<period>[^/]+)/day=(?P<day>[^/]+)/part\.parquet$"
@@ -17,7 +18,9 @@ _KEY = re.compile(
 def parse_period(text: str) -> str:
     """Check a billing month such as `2026-10`; raises `ConfigError` on anything else."""
     if not _PERIOD.fullmatch(text):
-        raise ConfigError(f"period {text!r} is not a month; write it as YYYY-MM, such as 2026-10")
+        raise ConfigError(
+            f"period {text!r} is not a month of 1970 to 2199; write it as YYYY-MM, such as 2026-10"
+        )
     return text
 
 

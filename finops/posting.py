@@ -7,7 +7,7 @@ that was ever recorded is changed.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from finops import attribution, charges, progress, replacement, wording
 from finops.attribution import ALLOCATION_SCHEMA, MEASURES
-from finops.errors import WarehouseError
+from finops.errors import Overtaken, WarehouseError
 from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
 from finops.organization import Organization
 from finops.partition import Partition, Window
@@ -47,6 +47,9 @@ _DISTINCT = {
 """Columns in which few values come twice, so that a dictionary would not pay."""
 
 _SLICE_ROWS = 500_000
+
+_TRIES = 5
+"""How often a difference is made when other runs keep posting to the same partitions."""
 
 _COMPARED = [name for name in ALLOCATION_SCHEMA if name not in _EVIDENCE]
 
@@ -97,7 +100,7 @@ def attribute(warehouse: Warehouse, partition: Partition, organization: Organiza
         path = folder / "part.parquet"
         before = _written(path, source, organization, partition)
         warehouse.adopt(partition.key(ALLOCATIONS), path)
-    kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)))
+    kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)), glob=False)
     after = attribution.proven(source, kept, partition.path)
     assert before == after, "what was read back must be what was written"
     rows = kept.select(pl.len()).collect().item()
@@ -152,7 +155,19 @@ def open_parquet(path: Path) -> pq.ParquetWriter:
 def post(
     warehouse: Warehouse, ledger: Ledger, attributed: Sequence[Attributed], facts: BatchFacts
 ) -> Appended | None:
-    """Append the difference as one batch; `None` when the ledger already says all of it."""
+    """Append the difference as one batch; `None` when the ledger already says all of it.
+
+    When another run posts meanwhile the difference is another: it is made again, a few times.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(Overtaken):
+            return _posted(warehouse, ledger, attributed, facts)
+    return _posted(warehouse, ledger, attributed, facts)
+
+
+def _posted(
+    warehouse: Warehouse, ledger: Ledger, attributed: Sequence[Attributed], facts: BatchFacts
+) -> Appended | None:
     with _room_for("the ledger's next batch"):
         appended = ledger.append(_parts(warehouse, ledger, attributed), facts)
     head = ledger.head()
@@ -199,8 +214,10 @@ def _parts(
     warehouse: Warehouse, ledger: Ledger, attributed: Iterable[Attributed]
 ) -> Iterator[tuple[PartitionFacts, pl.DataFrame]]:
     for done in sorted(attributed, key=lambda one: one.partition):
-        now = pl.read_parquet(warehouse.local(done.partition.key(ALLOCATIONS)))
-        rows = difference(ledger.live(done.partition), now)
+        # The ledger is asked first: who posted newer allocations had written them before.
+        live = ledger.live(done.partition)
+        now = pl.read_parquet(warehouse.local(done.partition.key(ALLOCATIONS)), glob=False)
+        rows = difference(live, now)
         if not rows.is_empty():
             inputs = _inputs(warehouse, done.partition, now)
             yield PartitionFacts(done.partition, done.idem, inputs), rows

@@ -23,7 +23,7 @@ def summary(warehouse: Warehouse, period: str | None = None) -> pl.DataFrame:
     frames = [pl.DataFrame(schema=SUMMARY_SCHEMA)]
     for partition in partitions(warehouse, QUARANTINE):
         if period in {None, partition.period}:
-            rows = pl.scan_parquet(warehouse.local(partition.key(QUARANTINE)))
+            rows = pl.scan_parquet(warehouse.local(partition.key(QUARANTINE)), glob=False)
             frames.append(
                 rows.group_by(
                     pl.lit(partition.period).alias("period"),

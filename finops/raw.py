@@ -6,12 +6,12 @@ Raw objects are never rewritten. Beside each stands a receipt that says how it w
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from finops.errors import DataError, Issue
+from finops.errors import DataError, Issue, Transient
 from finops.partition import Partition, Window
 from finops.purse import Purse
 from finops.reconciliation import Stated
@@ -148,7 +148,16 @@ class RawStore:
 
     def path(self, kept: RawObject) -> Path:
         """Return a local file with the object's bytes, which are checked against their name."""
-        return intact(self._warehouse, kept.sha256)
+        try:
+            return intact(self._warehouse, kept.sha256)
+        except (KeyError, FileNotFoundError):
+            raise self._taken_back(kept) from None
+
+    def demand(self, objects: Iterable[RawObject]) -> None:
+        """Raise `Transient` when an object is there no more: charges need what proves them."""
+        for kept in objects:
+            if not self._warehouse.exists(kept.key):
+                raise self._taken_back(kept)
 
     def purse(self, name: str, day: date, allowance: int) -> Purse:
         """Open the day's allowance for requests that cost money; what is spent is not withdrawn."""
@@ -172,8 +181,14 @@ class RawStore:
     def _is_intact(self, digest: str) -> bool:
         try:
             return _digest(self._warehouse.local(f"{RAW}/{digest}"))[0] == digest
-        except KeyError:
+        except (KeyError, FileNotFoundError):
             return True
+
+    def _taken_back(self, kept: RawObject) -> Transient:
+        """Two runs share what both were sent; one that fails withdraws what it was first to keep."""
+        return Transient(
+            f"{kept.name}: another run failed meanwhile and took the kept copy back; run again"
+        )
 
     def _add(self, key: str, content: bytes | Path) -> None:
         if not self._warehouse.exists(key):

@@ -12,7 +12,7 @@ _SCHEMA = {"provider": pl.String, "region_id": pl.String, "region_name": pl.Stri
 @cache
 def table() -> pl.DataFrame:
     """Read the reference table: `provider`, `region_id` and `region_name` as it displays it."""
-    return pl.read_csv(shipped.folder("reference") / "regions.csv", schema=_SCHEMA)
+    return pl.read_csv(shipped.folder("reference") / "regions.csv", schema=_SCHEMA, glob=False)
 
 
 @cache

@@ -1,15 +1,18 @@
 """Reading TOML into frozen models, with every mistake named: file, key, what to write instead."""
 
+import contextlib
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from finops.errors import ConfigError, Issue
+
+T = TypeVar("T", bound=BaseModel)
 
 _KEY_ITSELF = ".[key]"
 """How pydantic says that the name of a table is wrong, not what is in it."""
@@ -46,6 +49,21 @@ def reserved_keys(table: Mapping[str, Any], where: str, model: type[BaseModel]) 
     """Name the keys in `table` that the program alone sets, such as where the file was."""
     hidden = [name for name, field in model.model_fields.items() if field.exclude and name in table]
     return [Issue(_place(where, [key]), _unknown(key, model, ())) for key in hidden]
+
+
+def salvaged(model: type[T], table: object) -> T:
+    """Make what can be made of a faulty `table`: the keys that are right by themselves.
+
+    So that what else is wrong can be named at once; the result is good for nothing else, and has
+    only the fields that `model_fields_set` names or that have a default.
+    """
+    given: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(table, dict) and name in table:
+            kind: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
+            with contextlib.suppress(ValidationError):
+                given[name] = kind.validate_python(table[name])
+    return model.model_construct(**given)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:

@@ -1,15 +1,19 @@
 """Opening bills as tables: CSV or Parquet, plain or compressed, told apart by their first bytes."""
 
 import functools
+import re
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv
 
+from finops import parquet_pages, wide_decimals
 from finops.errors import DataError
 
 NULLS = ["", "NULL", "null"]
@@ -18,13 +22,45 @@ NULLS = ["", "NULL", "null"]
 _DELIMITERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 24
+_COPY_BYTES = 1 << 20
 _FAULT_LENGTH = 120
 _NO_ROWS = "cannot infer number of columns"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_LONE_CR = b"\r"
+"""The line end of old Macs, which some spreadsheets still write."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One table of a bill, opened: a file of its own, or one that was in a zip.
+
+    `name` is what messages call it, `path` where its bytes are; every CSV column comes as text.
+    """
+
+    path: Path
+    name: str
+    rows: pl.LazyFrame
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the table's bytes, decompressed."""
+        with self.path.open("rb") as file:
+            magic = file.read(4)
+        try:
+            with _opened(self.path, magic) as stream:
+                while block := stream.read(_COPY_BYTES):
+                    yield block
+        except OSError as error:
+            raise DataError(_torn(self.name, error)) from None
 
 
 def scan(path: Path, name: str) -> pl.LazyFrame:
-    """Open a bill lazily; every CSV column comes as text. `name` is what messages call it.
+    """Open a bill lazily, as one table: see `tables`."""
+    return joined(tables(path, name))
+
+
+def tables(path: Path, name: str) -> list[Table]:
+    """Open the tables of a bill lazily; only a zip may hold several.
 
     Knows Parquet, CSV (comma, semicolon, tab or bar), and CSV in gzip, zstd or zip. Raises
     `DataError` for an empty file, another format, or text that is not UTF-8.
@@ -34,11 +70,21 @@ def scan(path: Path, name: str) -> pl.LazyFrame:
     if not magic:
         raise DataError(f"{name}: is empty; fetch it again or take it away")
     if magic == b"PAR1":
-        return _scan_parquet(path, name)
+        return [Table(path, name, _scan_parquet(path, name))]
     if magic == b"PK\x03\x04":
-        parts = [scan(part, f"{name}/{part.name}") for part in _unzipped(path, name)]
-        return pl.concat(parts, how="diagonal")
-    return _scan_csv(path, name, magic)
+        return [
+            table
+            for member in _unzipped(path, name)
+            for table in tables(member, f"{name}/{member.name}")
+        ]
+    return [Table(path, name, _scan_csv(path, name, magic))]
+
+
+def joined(parts: Sequence[Table]) -> pl.LazyFrame:
+    """Put the tables of one bill below each other; a column that one lacks is null there."""
+    if len(parts) == 1:
+        return parts[0].rows
+    return pl.concat([part.rows for part in parts], how="diagonal")
 
 
 def said(error: Exception) -> str:
@@ -48,19 +94,26 @@ def said(error: Exception) -> str:
 
 def _scan_parquet(path: Path, name: str) -> pl.LazyFrame:
     try:
-        rows = pl.scan_parquet(path)
-        rows.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
+        rows = pl.scan_parquet(path, glob=False)
+        schema = rows.collect_schema()
+        if any(map(wide_decimals.is_wide, schema.dtypes())):
+            told = Path(tempfile.mkdtemp(dir=_unpacked().name)) / "told.parquet"
+            wide_decimals.tell(path, told)
+            rows = pl.scan_parquet(told, glob=False)
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         raise DataError(
             f"{name}: is no complete Parquet file ({said(error)}); fetch it again"
         ) from None
+    damage = parquet_pages.damage(path)
+    if damage is not None:
+        raise DataError(f"{name}: {damage}; fetch it again")
     return rows
 
 
 def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
-    header = _header(path, name, magic)
+    header, line_end = _header(path, name, magic)
     separator = max(_DELIMITERS, key=header.count)
-    _demand_whole_rows(path, name, magic, separator)
+    height = _demand_whole_rows(path, name, magic, separator)
     try:
         rows = pl.scan_csv(
             path,
@@ -68,23 +121,30 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
             infer_schema=False,
             null_values=NULLS,
             encoding="utf8",
+            eol_char="\r" if line_end == _LONE_CR else "\n",
+            glob=False,
         )
         rows.collect_schema()
+        if line_end == _LONE_CR and rows.select(pl.len()).collect().item() < height:
+            raise DataError(
+                f"{name}: ends its lines in different ways; save it again with one kind of line end"
+            )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{name}: cannot be read as CSV ({said(error)}); fetch it again") from None
     return rows
 
 
-def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> None:
-    """Refuse a CSV in which a row has too few or too many fields.
+def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> int:
+    """Count the rows of a CSV; refuse one in which a row has too few or too many fields.
 
     Polars fills a short row with nulls: a file that was cut off in its last row would pass, with
-    half an amount in it.
+    half an amount in it. Neither the header nor an empty line counts.
     """
+    height = -1
     first = "f0"  # rows are only counted; without any column Arrow would not even do that
     try:
         with _opened(path, magic) as stream:
-            for _ in csv.open_csv(
+            for batch in csv.open_csv(
                 stream,
                 csv.ReadOptions(block_size=_BLOCK_BYTES, autogenerate_column_names=True),
                 csv.ParseOptions(delimiter=separator, newlines_in_values=True),
@@ -92,34 +152,41 @@ def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> N
                     include_columns=[first], column_types={first: pa.binary()}, check_utf8=False
                 ),
             ):
-                pass
+                height += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         fault = said(error).removeprefix("CSV parse error: ")[:_FAULT_LENGTH]
-        if _NO_ROWS in fault:
-            return
-        raise DataError(f"{name}: is no complete CSV file ({fault}); fetch it again") from None
+        if _NO_ROWS not in fault:
+            raise DataError(f"{name}: is no complete CSV file ({fault}); fetch it again") from None
+    return height
 
 
 def _opened(path: Path, magic: bytes) -> "pa.NativeFile":
     return pa.input_stream(str(path), compression=_COMPRESSIONS.get(magic[:2]))
 
 
-def _header(path: Path, name: str, magic: bytes) -> str:
+def _header(path: Path, name: str, magic: bytes) -> tuple[str, bytes]:
+    """Return the first line that is not empty, and how it ends."""
     try:
         with _opened(path, magic) as file:
             head: bytes = file.read(_HEAD_BYTES)
     except OSError as error:
-        raise DataError(f"{name}: cannot be decompressed ({said(error)}); fetch it again") from None
+        raise DataError(_torn(name, error)) from None
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise DataError(f"{name}: is UTF-16 text; save it as UTF-8")
-    line = head.split(b"\n", 1)[0]
+    head = head.lstrip(b"\r\n")
+    end = _LINE_END.search(head)
+    line = head if end is None else head[: end.start()]
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{name}: is neither Parquet nor CSV in UTF-8; export it as one") from None
     if "\x00" in text:
         raise DataError(f"{name}: is neither Parquet nor CSV; export it as one of them")
-    return text
+    return text, b"\n" if end is None else end[0]
+
+
+def _torn(name: str, error: Exception) -> str:
+    return f"{name}: cannot be decompressed ({said(error)}); fetch it again"
 
 
 def _unzipped(path: Path, name: str) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from finops import charges, raw, tabular
+from finops import charges, companions, raw, tabular
 from finops.errors import DataError, LedgerError
 from finops.ledger import Header, Ledger
 from finops.partition import Partition
@@ -93,7 +93,8 @@ def _raw_row(warehouse: Warehouse, digest: str, row: int, name: str) -> Facts:
         if file.read(1) in {b"{", b"["}:
             return {"place": f"element {row} of {name}"}
     try:
-        found = tabular.scan(path, name).slice(row, 1).collect()
+        kept, _ = companions.set_apart(tabular.tables(path, name))
+        found = tabular.joined(kept).slice(row, 1).collect()
     except (DataError, pl.exceptions.PolarsError):
         return {"place": f"row {row + 1} of {name}"}
     return {"row": row + 1, **_given(found.row(0, named=True))} if len(found) else {}

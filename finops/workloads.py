@@ -99,7 +99,8 @@ def read(warehouse: Warehouse, window: Window) -> pl.LazyFrame:
         found = _KEY.fullmatch(key)
         if found and window.start <= date.fromisoformat(found[1]) < window.end:
             named = {"provider": pl.lit(found[2]), "source": pl.lit(found[3])}
-            frames.append(pl.scan_parquet(warehouse.local(key)).with_columns(**named))
+            held = pl.scan_parquet(warehouse.local(key), glob=False)
+            frames.append(held.with_columns(**named))
     return pl.concat(frames)
 
 

@@ -6,7 +6,7 @@ together are the bill: a re-delivered month replaces its file, it does not stand
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
-from finops import normalize, tabular
+from finops import companions, copies, normalize, tabular
 from finops.errors import ProviderError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
@@ -59,7 +59,9 @@ class Focus:
 
     def _demand_focus(self) -> None:
         for file, name in self._found():
-            normalize.canonical(tabular.scan(file, name), name)
+            kept, _ = companions.set_apart(tabular.tables(file, name))
+            if kept:
+                normalize.canonical(tabular.joined(kept), name)
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep every file; the bill speaks for the months and the days of `window`."""
@@ -68,12 +70,23 @@ class Focus:
         else:
             objects = tuple(self._from_disk(store))
         scope = Scope(frozenset(window.periods()), window)
-        _refuse_copies(objects)
         return Delivery(self.NAME, self._source, scope, objects)
 
     def charges(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Bill]:
-        for raw in delivery.objects:
-            yield Bill(raw, tabular.scan(path(raw), raw.name))
+        """Read every file; a bill that is there twice is refused, since it would count twice.
+
+        Datasets of FOCUS that hold no charges are left out: see `finops.companions`.
+        """
+        opened = [(raw, tabular.tables(path(raw), raw.name)) for raw in delivery.objects]
+        every = [table for _, tables in opened for table in tables]
+        copies.refuse(every)
+        charged, issues = companions.set_apart(every)
+        companions.demand_charges(charged, issues, self._source)
+        for raw, tables in opened:
+            kept = [table for table in tables if table in charged]
+            if kept:
+                yield Bill(raw, tabular.joined(kept), tuple(issues))
+                issues = []
 
     def _from_disk(self, store: RawStore) -> Iterator[RawObject]:
         for file, name in self._found():
@@ -137,17 +150,6 @@ class Focus:
             yield client, self._path.removeprefix("s3://").partition("/")[0]
         except (aws.ClientError, aws.BotoCoreError) as error:
             raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
-
-
-def _refuse_copies(objects: Sequence[RawObject]) -> None:
-    """Refuse a bill that is there twice: it would count twice."""
-    seen: dict[str, str] = {}
-    for kept in objects:
-        first = seen.setdefault(kept.sha256, kept.name)
-        if first != kept.name:
-            raise Terminal(
-                f"{first} and {kept.name} are the same bill, byte for byte; take one of them away"
-            )
 
 
 def _is_bill(name: str) -> bool:

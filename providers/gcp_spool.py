@@ -67,9 +67,9 @@ class Spool:
             self._writers[key].close()
             spooled = self._path(key)
             target = spooled.with_suffix(".parquet")
-            pl.scan_parquet(spooled).sort(self._schema.names, nulls_last=True).sink_parquet(
-                target, compression="zstd", row_group_size=_SORTED_GROUP_ROWS
-            )
+            pl.scan_parquet(spooled, glob=False).sort(
+                self._schema.names, nulls_last=True
+            ).sink_parquet(target, compression="zstd", row_group_size=_SORTED_GROUP_ROWS)
             spooled.unlink()
             yield DayFile(*key, target, self._rows[key])
 

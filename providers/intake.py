@@ -94,6 +94,7 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
         if isinstance(provider, WorkloadProvider):
             listed = workloads.write(provider.workloads(delivery, store.path), delivery, warehouse)
             progress.advance(name, listed.rows)
+        store.demand(delivery.objects)
     except BaseException:
         # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
         # finishes it, and the raw objects are what proves them.

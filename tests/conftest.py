@@ -50,7 +50,13 @@ def finops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 @pytest.fixture
 def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an installation with one FOCUS source, three cost centers and four rules."""
-    folder = tmp_path / "acme"
+    folder = installed(tmp_path / "acme", finops)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def installed(folder: Path, finops: Finops) -> Path:
+    """Make the same installation in any folder."""
     assert finops("init", folder).code == 0
     bill = folder / "bills" / "september.csv"
     bill.parent.mkdir()
@@ -58,7 +64,6 @@ def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Pat
     with (folder / "finops.toml").open("a", encoding="utf-8") as file:
         file.write('\n[sources.bill]\nprovider = "focus"\npath = "bills/september.csv"\n')
     (folder / "organization.toml").write_text(ORGANIZATION, encoding="utf-8")
-    monkeypatch.chdir(folder)
     return folder
 
 

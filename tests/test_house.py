@@ -138,3 +138,19 @@ def test_prefect_yaml_names_flows_that_exist() -> None:
 def test_money_is_never_a_float() -> None:
     suspicious = re.compile(r"float\([^)]*(cost|amount|billed|price|budget)", re.IGNORECASE)
     assert not [path for path in modules() if suspicious.search(path.read_text(encoding="utf-8"))]
+
+
+def test_no_path_is_taken_for_a_pattern() -> None:
+    """Polars reads `[1]*?` in a path as a pattern, and finds other files or none."""
+    readers = {"scan_parquet", "read_parquet", "scan_csv", "read_csv", "scan_ndjson", "scan_ipc"}
+    guessing = [
+        f"{path}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in readers
+        and not {keyword.arg for keyword in node.keywords} & {"glob"}
+        and not any(ast.unparse(argument).startswith("io.") for argument in node.args)
+    ]
+    assert not guessing

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finops.errors import LedgerError
+from finops.errors import LedgerError, Overtaken
 from finops.ledger import canonical, manifest, reversal, schema, segment
 from finops.ledger.batch import Appended, BatchFacts, Draft
 from finops.ledger.checkpoint import Checkpoint
@@ -36,6 +36,7 @@ class Ledger:
         # partition that got a batch since then must not be appended to on that knowledge.
         self._seen_size: int | None = None
         self._seen: dict[Partition, int] = {}
+        self._begun_at = 0
 
     def head(self) -> Checkpoint | None:
         """Return the latest checkpoint, its signature checked; `None` before the first batch."""
@@ -107,15 +108,15 @@ class Ledger:
         Frames hold the columns of `ENTRY_SCHEMA` but `v` and `row`; one frame per partition,
         taken one at a time. What is in the ledger already (same partitions, same `idem`, nothing
         newer) is returned as it is. Raises `LedgerError`, with nothing committed, when a frame
-        is wrong, a reversal does not match what it reverses, or another writer added to one of
-        the partitions since this ledger was asked about it.
+        is wrong or a reversal does not match what it reverses; `Overtaken` when another writer
+        added to one of the partitions since this ledger was asked about it.
         """
         self._log.signing_key()
         self._log.seal()
-        begun_at = len(self._log.committed())
+        self._begun_at = len(self._log.committed())
         with self._warehouse.workspace() as folder:
             draft = self._drafted(folder / "segment.parquet", parts, facts)
-        appended = None if draft is None else self._committed(draft, facts, begun_at)
+        appended = None if draft is None else self._committed(draft, facts)
         self._seen_size, self._seen = None, {}
         return appended
 
@@ -174,42 +175,46 @@ class Ledger:
         given = frame.filter(pl.col("kind") == schema.REVERSAL)
         if given.is_empty():
             return
-        live = self._live_in(self._log.committed(), partition)
-        for at, words in reversal.faults(given, live):
+        headers = self._log.committed()
+        for at, words in reversal.faults(given, self._live_in(headers, partition)):
+            self._refuse_stale([partition], self._newest(headers))
             raise LedgerError(
                 f"entries of {partition.path}: the reversal of {given['corrects'][at]} {words}; "
                 f"nothing was written, make reversals from what Ledger.live returns"
             )
 
-    def _committed(self, draft: Draft, facts: BatchFacts, begun_at: int) -> Appended:
+    def _committed(self, draft: Draft, facts: BatchFacts) -> Appended:
         """Take the next free place in the log, looking at what others put there on every try."""
         while True:
             headers = self._log.committed()
             if not headers:
                 self._log.begin(facts.making)
                 continue
-            newest = {
-                line.facts.partition: (each, line.facts.idem) for each, line in self._lines(headers)
-            }
+            newest = self._newest(headers)
             if (same := draft.same_as(newest)) is not None:
                 return Appended(same, self._sealed(), is_new=False)
-            self._refuse_stale(draft, newest, begun_at)
+            self._refuse_stale([line.facts.partition for line in draft.lines], newest)
             if (mine := self._log.commit(draft.header(facts, headers))) is not None:
                 return Appended(mine, self._sealed(), is_new=True)
 
     def _refuse_stale(
-        self, draft: Draft, newest: Mapping[Partition, tuple[Header, str]], begun_at: int
+        self, partitions: Iterable[Partition], newest: Mapping[Partition, tuple[Header, str]]
     ) -> None:
-        """Raise `LedgerError` when a partition got a batch since the caller looked at it."""
-        for line in draft.lines:
-            partition = line.facts.partition
-            default = begun_at if self._seen_size is None else self._seen_size
+        """Raise `Overtaken` when a partition got a batch since the caller looked at it."""
+        for partition in partitions:
+            default = self._begun_at if self._seen_size is None else self._seen_size
             seen = self._seen.get(partition, default)
             if partition in newest and newest[partition][0].index >= seen:
-                raise LedgerError(
-                    f"batch {newest[partition][0].index} by another writer changed "
-                    f"{partition.path} meanwhile; nothing was committed, run again"
+                raise Overtaken(
+                    f"another run posted meanwhile: batch {newest[partition][0].index} changed "
+                    f"{partition.path}; nothing was committed, run again"
                 )
+
+    def _newest(self, headers: Sequence[Header]) -> dict[Partition, tuple[Header, str]]:
+        """Return the last batch that speaks of each partition, with its `idem` there."""
+        return {
+            line.facts.partition: (each, line.facts.idem) for each, line in self._lines(headers)
+        }
 
     def _sealed(self) -> Checkpoint:
         head = self._log.seal()

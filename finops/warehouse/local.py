@@ -17,6 +17,7 @@ from finops.errors import WarehouseError
 
 _TEMPORARY = ".tmp-"
 _ABANDONED_AFTER_SECONDS = 24 * 60 * 60
+_TRIES = 100
 
 
 class LocalWarehouse:
@@ -62,10 +63,9 @@ class LocalWarehouse:
     def adopt(self, key: str, path: Path) -> None:
         target = self._path(key)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-            path.replace(target)
+            _in_folder(target.parent, lambda: path.replace(target))
             _sync_folder(target.parent)
         except OSError as error:
             raise self._refusal("write", key, error) from error
@@ -93,16 +93,17 @@ class LocalWarehouse:
         return True
 
     def move(self, key: str, to: str) -> bool:
-        target = self._path(to)
+        source, target = self._path(key), self._path(to)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._path(key).replace(target)
-        except FileNotFoundError:
+            _in_folder(target.parent, lambda: source.replace(target))
+        except FileNotFoundError as error:
+            if source.is_file():
+                raise self._refusal("write", to, error) from error
             return False
         except OSError as error:
             raise self._refusal("write", to, error) from error
         _sync_folder(target.parent)
-        self._prune(self._path(key).parent)
+        self._prune(source.parent)
         return True
 
     def delete(self, key: str) -> None:
@@ -151,14 +152,24 @@ class LocalWarehouse:
         target = self._path(key)
         temporary = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write_synced(temporary, content)
+            _in_folder(target.parent, lambda: _write_synced(temporary, content))
             yield temporary
             _sync_folder(target.parent)
         except OSError as error:
             raise self._refusal("write", key, error) from error
         finally:
             _quietly(lambda: temporary.unlink(missing_ok=True))
+
+
+def _in_folder(folder: Path, act: Callable[[], object]) -> None:
+    """Do what needs `folder`, made when absent; another run may prune it while it is empty."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            act()
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+    act()
 
 
 def _write_synced(path: Path, content: bytes | Path) -> None:

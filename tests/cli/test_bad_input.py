@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.test_run import SEPTEMBER
+from tests.cli.test_run import SEPTEMBER, billed, covered
 from tests.conftest import BILL, Finops, fingerprint
 
 Damage = Callable[[Path], None]
@@ -59,6 +61,29 @@ def damaged_parquet(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[1000:1400] = bytes(400)
     path.write_bytes(content)
+
+
+def parquet_with_a_flipped_byte(folder: Path) -> None:
+    """Change a byte that only the page's checksum can tell: the page is not compressed."""
+    path = folder / "bills" / "september.csv"
+    table = pl.read_csv(path, infer_schema=False, null_values=["NULL"]).to_arrow()
+    pq.write_table(table, path, compression="none", write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"Elastic Compute")] ^= 1
+    path.write_bytes(content)
+
+
+def parquet_times(column: str, unit: str, value: int) -> Damage:
+    """Write the bill as Parquet, with one time that no calendar holds."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "bills" / "september.csv"
+        table = pl.read_csv(path, infer_schema=False, null_values=["NULL"]).to_arrow()
+        times = pa.array([0] * 4 + [value] + [0] * (len(table) - 5)).cast(pa.timestamp(unit, "UTC"))
+        place = table.column_names.index(column)
+        pq.write_table(table.set_column(place, column, times), path)
+
+    return damage
 
 
 CONFIGURATION: dict[str, tuple[Damage, list[str]]] = {
@@ -124,6 +149,44 @@ DELIVERIES: dict[str, tuple[Damage, list[str]]] = {
         with_cell(3, "ChargePeriodEnd", "2024-08-31 00:00:00"),
         ["row 3", "the charge period ends before it starts"],
     ),
+    "the year 0": (
+        with_cell(9, "ChargePeriodStart", "0000-09-01 00:00:00"),
+        [
+            "september.csv: row 9: ChargePeriodStart: 0000-09-01 00:00:00 lies outside the years 1970"
+        ],
+    ),
+    "a date of .NET": (
+        with_cell(2, "BillingPeriodStart", "0001-01-01 00:00:00"),
+        ["september.csv: row 2: BillingPeriodStart: 0001-01-01 00:00:00 lies outside the years"],
+    ),
+    "the year 1700": (
+        with_cell(9, "ChargePeriodStart", "1700-09-01 00:00:00"),
+        ["row 9: ChargePeriodStart: 1700-09-01 00:00:00 lies outside", "correct it at the source"],
+    ),
+    "the year 9999": (
+        with_cell(9, "BillingPeriodStart", "9999-09-01 00:00:00"),
+        ["row 9: BillingPeriodStart: 9999-09-01 00:00:00 lies outside", "to 2199"],
+    ),
+    "the year 12000": (
+        with_cell(9, "ChargePeriodEnd", "12000-09-01 00:00:00"),
+        ["row 9: ChargePeriodEnd", "'12000-09-01 00:00:00' is no time; write it as 2026-10-01T"],
+    ),
+    "the year 12000 in Parquet": (
+        parquet_times("ChargePeriodEnd", "us", 316_516_377_600_000_000),
+        ["row 5: ChargePeriodEnd: +12000-01-03 00:00:00 lies outside the years 1970 to 9999"],
+    ),
+    "no year at all in Parquet": (
+        parquet_times("ChargePeriodStart", "ms", 2**61),
+        ["row 5: ChargePeriodStart", "lies outside the years 1970 to 2199"],
+    ),
+    "line ends of two kinds": (
+        replaced_by(BILL.read_bytes().replace(b"\n", b"\r", 40)),
+        ["september.csv", "ends its lines in different ways", "save it again"],
+    ),
+    "a page checksum that does not fit": (
+        parquet_with_a_flipped_byte,
+        ["september.csv: is damaged in column ChargeDescription (page checksum); fetch it again"],
+    ),
     "missing file": (
         lambda folder: (folder / "bills/september.csv").unlink(),
         ["no file or folder"],
@@ -169,12 +232,47 @@ def test_an_unusable_bill_is_refused_and_nothing_is_touched(
     assert fingerprint(acme) == before
 
 
+def test_a_period_without_an_end_may_say_so_by_the_year_9999(acme: Path, finops: Finops) -> None:
+    with_cell(9, "ChargePeriodEnd", "9999-12-31 00:00:00")(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 0, ran.err
+    assert covered(finops)["billed"] == billed()
+    assert finops("report", "monthly", "--period", "2024-09").code == 0
+
+
 def test_all_mistakes_are_named_at_once(acme: Path, finops: Finops) -> None:
     for damage, _ in (CONFIGURATION["unknown cost center in a rule"], CONFIGURATION["a cycle"]):
         damage(acme)
     said = finops("run", *SEPTEMBER).err
     assert "'wep'" in said
     assert "circle" in said
+
+
+def test_mistakes_of_every_kind_are_named_at_once(acme: Path, finops: Finops) -> None:
+    edited("organization.toml", "[cost_centers.web]", "[cost_centers.web]\nowner = 'me'")(acme)
+    edited("organization.toml", 'parent = "ai"', 'parent = "al"')(acme)
+    edited("organization.toml", "amount = 40", "amount = 40, currency = 'usd'")(acme)
+    edited("organization.toml", 'regex = "Ora.*"', 'regex = "Ora.*["')(acme)
+    for case in ("unknown cost center in a rule", "shares that are not 1"):
+        CONFIGURATION[case][0](acme)
+    before = fingerprint(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 2
+    pattern = (
+        "rules[3] (oracle): match.ServiceProviderName: 'Ora.*[' is no regular expression: "
+        "unterminated character set at position 5"
+    )
+    named = [line.removeprefix("error: organization.toml: ") for line in ran.err.splitlines()]
+    assert [line.removeprefix("organization.toml: ").partition("; ")[0] for line in named] == [
+        "cost_centers.vision.budget.currency: 'usd' is no ISO 4217 currency code",
+        "cost_centers.web.owner: unknown key",
+        "splits.shared: the shares add up to 1.1, not 1",
+        "cost_centers.vision.parent: there is no cost center 'al'",
+        "rules[1] (storage): cost_center: there is no cost center 'wep'",
+        pattern,
+    ]
+    assert "write USD" in ran.err
+    assert fingerprint(acme) == before
 
 
 def test_a_broken_source_does_not_stop_the_others(acme: Path, finops: Finops) -> None:

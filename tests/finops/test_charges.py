@@ -155,7 +155,7 @@ def test_rounding_is_told(warehouse: LocalWarehouse) -> None:
     ingested = deliver(warehouse, csv("BilledCost\n0.1234567890123456789\n1"))
     assert ingested.rounding == {"USD": Decimal("-1e-19")}
     assert str(ingested.issues[-1]) == (
-        "acme: -1E-19 USD is finer than 18 decimals and was rounded away"
+        "acme: -0.0000000000000000001 USD is finer than 18 decimals and was rounded away"
     )
 
 

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -310,3 +310,52 @@ def test_a_cost_of_another_type_is_a_doubtful_value_not_a_crash(value: pl.Expr) 
     lifted_rows = normalize.canonical(rows.lazy(), "bill").collect()
     assert lifted_rows.get_column("ListCost").to_list() == [None]
     assert lifted_rows.get_column("~ListCost").null_count() == 0
+
+
+def own(series: pl.Series) -> object:
+    """Normalize a bill with a column of its own; return what is kept of it."""
+    return json.loads(lifted(x_Own=series).get_column(focus.SOURCE_COLUMNS)[0])["x_Own"]
+
+
+OWN: dict[str, tuple[pl.Series, object]] = {
+    "text in bytes": (pl.Series(["ü".encode()]), "ü"),
+    "bytes that are no text": (pl.Series([b"\xff\x00"]), "ff00"),
+    "a duration": (pl.Series([timedelta(seconds=90)]), "PT1M30S"),
+    "a time of day": (pl.Series([time(1, 2, 3)]), "01:02:03"),
+    "bytes in a list": (pl.Series([[b"\xff", b"a", None]]), '["ff", "a", null]'),
+    "bytes in a struct": (pl.Series([{"a": b"\xff", "b": 1}]), '{"a": "ff", "b": 1}'),
+    "a duration in a list": (pl.Series([[timedelta(seconds=90)]]), '["PT90S"]'),
+    "half a float": (pl.Series([1.5], dtype=pl.Float16), "1.5"),
+    "nothing in bytes": (pl.Series([None], dtype=pl.Binary), None),
+    "nothing in a list of bytes": (pl.Series([None], dtype=pl.List(pl.Binary)), None),
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_a_column_of_the_bills_own_is_kept_whatever_its_type(case: str) -> None:
+    given, kept = OWN[case]
+    assert own(given) == kept
+
+
+def test_an_arrow_extension_is_what_it_stores() -> None:
+    table = completed("").to_arrow().append_column("x_Own", pa.array(['{"a":1}'], pa.json_()))
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    found = normalize.canonical(rows.lazy(), "bill").collect()
+    assert json.loads(found.get_column(focus.SOURCE_COLUMNS)[0]) == {"x_Own": '{"a":1}'}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (pl.Datetime("us", "UTC"), 2**62),
+        (pl.Datetime("ms", "UTC"), -(2**62)),
+        (pl.Datetime("ms"), 2**62),
+        (pl.Date(), 2**31 - 1),
+    ],
+)
+def test_a_time_that_no_calendar_holds_stays_far_off(dtype: pl.DataType, value: int) -> None:
+    series = pl.Series([value], dtype=pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype)
+    rows = lifted(ChargePeriodStart=series)
+    years = rows.get_column("ChargePeriodStart").dt.year()
+    assert abs(int(years[0])) > 50_000

@@ -63,10 +63,7 @@ def test_every_malformed_cost_center_is_named_at_once(tmp_path: Path, docstring:
             "cost_centers.ai.name: is missing; add it",
             "cost_centers.ai.nmae: unknown key; did you mean 'name'?",
             "cost_centers.sales.budget.amount: input should be greater than 0, not 0",
-            (
-                "cost_centers.sales.budget.currency: string should match pattern '^[A-Z]{3}$', "
-                "not 'usd'"
-            ),
+            ("cost_centers.sales.budget.currency: 'usd' is no ISO 4217 currency code; write USD"),
             "cost_centers.***: '***' has no letter a to z and no digit; give it an id that has",
             "rulse: unknown key; did you mean 'rules'?",
         )
@@ -75,6 +72,9 @@ def test_every_malformed_cost_center_is_named_at_once(tmp_path: Path, docstring:
 
 def test_every_malformed_rule_is_named_at_once(tmp_path: Path, docstring: str) -> None:
     """
+    cost_centers.ai = { type = "team", name = "AI" }
+    splits.s = { method = "even", among = ["ai"] }
+
     [[rules]]
     id = "two-outcomes"
     match = { ServiceName = "x" }
@@ -104,6 +104,50 @@ def test_every_malformed_rule_is_named_at_once(tmp_path: Path, docstring: str) -
     ]
 
 
+def test_a_malformed_table_does_not_hide_what_it_refers_to(tmp_path: Path, docstring: str) -> None:
+    """
+    [cost_centers]
+    ai = "AI"
+    ml = { parent = "nowhere" }
+    web = { type = "team", name = "Web", parent = "ai", owner = "me" }
+
+    [splits]
+    whole = { method = "fixed", shares = { ai = 0.5, nobody = 0.4 } }
+
+    [[rules]]
+    match = { ServiceName = "x" }
+    cost_center = "noone"
+
+    [[rules]]
+    id = "r"
+    match = { SerivceName = "x" }
+    cost_center = "ai"
+    split = "half"
+    """
+    assert {line.partition("; ")[0] for line in complaints(tmp_path, docstring)} == {
+        f"organization.toml: {line}"
+        for line in (
+            "cost_centers.ai: must be a table, not 'AI'",
+            "cost_centers.ml.type: is missing",
+            "cost_centers.ml.name: is missing",
+            "cost_centers.ml.parent: there is no cost center 'nowhere'",
+            "cost_centers.web.owner: unknown key",
+            "splits.whole: the shares add up to 0.9, not 1",
+            "splits.whole: there is no cost center 'nobody'",
+            "rules[0].id: is missing",
+            "rules[1]: write exactly one of cost_center, cost_center_from and split",
+            "rules[1] (r): split: there is no split 'half'",
+            "rules[1] (r): SerivceName: is no column a rule can look at",
+        )
+    }
+
+
+@pytest.mark.parametrize("text", ["cost_centers = 1", "rules = 1", "splits = [1]", "rules = [1]"])
+def test_what_is_no_table_at_all_is_said(text: str, tmp_path: Path) -> None:
+    (line,) = complaints(tmp_path, text)
+    assert "must be" in line or "should be" in line
+
+
 def test_a_rule_without_any_outcome(tmp_path: Path) -> None:
     rule = '[[rules]]\nid = "r"\nmatch = { ServiceName = "x" }'
     assert complaints(tmp_path, rule) == [
@@ -113,9 +157,10 @@ def test_a_rule_without_any_outcome(tmp_path: Path) -> None:
 
 def test_every_malformed_split_is_named_at_once(tmp_path: Path, docstring: str) -> None:
     """
+    cost_centers = { ai.type = "team", ai.name = "AI", ml.type = "team", ml.name = "ML" }
     splits.even = { method = "even" }
-    splits.fixed = { method = "fixed", shares = { ai = 0.5, sales = 0.4 } }
-    splits.negative = { method = "fixed", shares = { ai = 1.5, sales = -0.5 } }
+    splits.fixed = { method = "fixed", shares = { ai = 0.5, ml = 0.4 } }
+    splits.negative = { method = "fixed", shares = { ai = 1.5, ml = -0.5 } }
     splits.fine = { method = "fixed", shares = { ai = 0.3333333333333333333, ml = 0.7 } }
     splits.huge = { method = "fixed", shares = { ai = 1e30, ml = 0.7 } }
     splits.both = { method = "fixed", shares = { ai = 1 }, among = ["ai"] }

@@ -13,16 +13,18 @@ NAMES = st.from_regex(r"[a-z0-9_-]{1,20}", fullmatch=True)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2026", "2026-13", "2026-00", "26-10", "2026-10-01", "2026-1"]
+    "text",
+    ["", "2026", "2026-13", "2026-00", "26-10", "2026-10-01", "2026-1", "1969-12", "2200-01"],
 )
 def test_what_is_no_month(text: str) -> None:
     with pytest.raises(ConfigError, match="write it as YYYY-MM, such as 2026-10"):
         partition.parse_period(text)
 
 
-def test_a_year_that_no_calendar_has() -> None:
-    with pytest.raises(ConfigError):
-        Window.of_period("0000-01")
+@pytest.mark.parametrize("period", ["0000-01", "9999-12"])
+def test_a_year_that_no_bill_has(period: str) -> None:
+    with pytest.raises(ConfigError, match="is not a month of 1970 to 2199"):
+        Window.of_period(period)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "01.10.2026", "2026-10"])

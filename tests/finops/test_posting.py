@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from finops import posting
 from finops.attribution import MEASURES
-from finops.errors import FinopsError, LedgerError
+from finops.errors import FinopsError, LedgerError, Overtaken
 from finops.ledger import Ledger, verify
 from finops.partition import Partition
-from tests.finops.broken_stores import Killed, KilledAt
+from tests.finops.broken_stores import Killed, KilledAt, Meanwhile
 from tests.finops.company import KEY, OCTOBER, ORIGIN, Company, csv, deliver, snapshot
 
 RULES = """
@@ -212,6 +212,64 @@ def test_killed_anywhere_the_next_run_completes_it(posted: Company, tmp_path: Pa
         assert verify(company.warehouse).ok
         calls += 1
     assert calls > 20
+
+
+def interleaved(company: Company, at: int, bill: str) -> int:
+    """Post a restated bill while another poster, before call `at`, delivers and posts `bill`.
+
+    Returns how many calls the first poster made to the warehouse.
+    """
+
+    def other() -> None:
+        company.deliver(bill)
+        company.post()
+
+    store = Meanwhile(company.warehouse, at, other)
+    company.deliver(BILL.replace("2.00", "3.00"))
+    ledger = Ledger(store, ORIGIN, KEY)
+    changed = posting.changed(company.warehouse, ledger, company.organization, OCTOBER)
+    done = [posting.attribute(company.warehouse, each, company.organization) for each in changed]
+    store.calls = 0
+    posting.post(store, ledger, done, company.facts)
+    return store.calls
+
+
+@pytest.mark.parametrize("cost", ["3.00", "4.00"])
+def test_two_posters_make_one_truth_however_they_interleave(
+    cost: str, posted: Company, tmp_path: Path
+) -> None:
+    at, calls = 1, 1
+    while at <= calls:
+        company = replace(posted, root=tmp_path / str(at))
+        shutil.copytree(posted.root, company.root)
+        calls = interleaved(company, at, BILL.replace("2.00", cost))
+        told = company.entries()
+        assert told.get_column("corrects").drop_nulls().is_unique().all()
+        company.post()
+        assert company.sums() == SUMS | {"web": 2 * Decimal(cost) + Decimal("0.003")}, f"call {at}"
+        assert verify(company.warehouse).ok
+        at += 1
+    assert at > 10
+
+
+def test_a_poster_that_is_overtaken_every_time_says_so(posted: Company) -> None:
+    prices = iter(f"{number}.00" for number in range(3, 100))
+
+    class Overtaking(Ledger):
+        def live(self, partition: Partition) -> pl.DataFrame:
+            seen = super().live(partition)
+            posted.deliver(BILL.replace("2.00", next(prices)))
+            posted.post()
+            return seen
+
+    posted.deliver(BILL.replace("2.00", next(prices)))
+    store, ledger = posted.warehouse, Overtaking(posted.warehouse, ORIGIN, KEY)
+    changed = posting.changed(store, ledger, posted.organization, OCTOBER)
+    done = [posting.attribute(store, each, posted.organization) for each in changed]
+    with pytest.raises(Overtaken, match=r"another run posted .* run again") as caught:
+        posting.post(store, ledger, done, posted.facts)
+    assert "Ledger.live" not in str(caught.value)
+    assert verify(store).ok
 
 
 def test_a_ledger_without_a_key_is_not_written(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -65,6 +65,8 @@ REFUSED = {
     "short row in the middle": (b"a,b,c\n1,2\n4,5,6\n", "is no complete CSV file"),
     "long row": (b"a,b,c\n1,2,3,4\n4,5,6\n", "is no complete CSV file"),
     "quote without an end": (b'a,b,c\n1,"2,3\n', "is no complete CSV file"),
+    "line ends of two kinds": (b"a,b\r1,2\n3,4\n", "ends its lines in different ways; save it"),
+    "a lone CR in a header's quotes": (b'"a\rb",c\n1,2\n3,4\n', "ends its lines in different ways"),
     "line ends only": (b"\n\n", "cannot be read as CSV .*; fetch it again"),
     "parquet head": (b"PAR1" + b"x" * 99, "is no complete Parquet file"),
     "parquet cut": (parquet(pl.DataFrame({"a": range(999)}))[:-5], "is no complete Parquet file"),
@@ -93,6 +95,9 @@ def test_refused_with_the_reason(case: str, tmp_path: Path) -> None:
 ACCEPTED = {
     "plain": PLAIN,
     "crlf": PLAIN.replace(b"\n", b"\r\n"),
+    "old Mac": PLAIN.replace(b"\n", b"\r"),
+    "old Mac, gzip": gzip.compress(PLAIN.replace(b"\n", b"\r")),
+    "empty lines before the header": b"\n\r\n" + PLAIN,
     "no last line end": PLAIN[:-1],
     "quoted": b'"a","b"\n"1","x"\n"2",""\n,null\n',
     "semicolon": PLAIN.replace(b",", b";"),
@@ -118,6 +123,29 @@ def test_accepted_as_the_same_rows(case: str, tmp_path: Path) -> None:
     rows = scan(tmp_path, ACCEPTED[case]).collect()
     assert rows.columns == ["a", "b"]
     assert rows.rows() == ROWS
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_a_file_that_is_all_header_has_no_rows(line_end: bytes, tmp_path: Path) -> None:
+    for content in (b"a,b", b"a,b" + line_end):
+        rows = scan(tmp_path, content).collect()
+        assert (rows.columns, rows.height) == (["a", "b"], 0)
+
+
+def test_a_name_that_is_a_pattern_names_one_file(tmp_path: Path) -> None:
+    for name in ("b[1]*?", "b1xx"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_bytes(PLAIN if "*" in name else b"z\n")
+        (tmp_path / name / "a.parquet").write_bytes(ACCEPTED["parquet"])
+    for kind in ("csv", "parquet"):
+        assert tabular.scan(tmp_path / "b[1]*?" / f"a.{kind}", "bill").collect().rows() == ROWS
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd])
+def test_a_table_gives_its_bytes_unpacked(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    (tmp_path / "content").write_bytes(pack(LONG))
+    (table,) = tabular.tables(tmp_path / "content", "bill")
+    assert b"".join(table.blocks()) == LONG
 
 
 def test_text_stays_text(tmp_path: Path) -> None:

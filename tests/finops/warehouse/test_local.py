@@ -205,3 +205,23 @@ def test_a_locked_folder_is_a_fault_and_no_empty_table(warehouse: LocalWarehouse
         check=True,
     )
     assert done.stdout.splitlines() == ["cannot True"] * 5
+
+
+def test_a_folder_that_another_run_prunes_at_any_moment_is_made_again(tmp_path: Path) -> None:
+    warehouse, done = LocalWarehouse(tmp_path), threading.Event()
+
+    def prune() -> None:
+        while not done.is_set():
+            warehouse.delete("folder/deep/gone")
+
+    pruning = threading.Thread(target=prune)
+    pruning.start()
+    try:
+        for number in range(300):
+            warehouse.replace("staged", b"%d" % number)
+            assert warehouse.move("staged", "folder/deep/kept")
+            assert warehouse.read("folder/deep/kept") == b"%d" % number
+            warehouse.delete("folder/deep/kept")
+    finally:
+        done.set()
+        pruning.join()
