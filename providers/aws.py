@@ -5,7 +5,6 @@ data folders are never listed. In every delivery mode the month's own manifest n
 count, in place or in the newest run's folder. Layouts are in `providers.aws_layout`.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
 from providers.base import Bill, Probe, Settings
+from providers.http import parse_json
 
 _ATTEMPTS = 3
 _CENT = Decimal("0.01")  # doubles add up to less than that; AWS shows no smaller amount
@@ -256,7 +256,7 @@ class Aws:
 
     def _manifest(self, export: _Export, layout: Layout, month: str) -> _Manifest:
         content, stored = export.read(layout.manifest(month))
-        document = _json_object(content)
+        document = _json_object(content, stored.uri)
         files = layout.files(document, stored.uri)
         return _Manifest(content, stored, layout.run(document), files)
 
@@ -284,12 +284,9 @@ def _month_stated(
     )
 
 
-def _json_object(content: bytes) -> dict[str, Any]:
-    """Read a JSON object; anything else reads as an empty one."""
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return {}
+def _json_object(content: bytes, name: str) -> dict[str, Any]:
+    """Read a JSON object; JSON of another kind reads as an empty one, half of it is transient."""
+    document = parse_json(content, name)
     return document if isinstance(document, dict) else {}
 
 

@@ -14,12 +14,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from botocore import exceptions as aws
-
 from finops.errors import Transient
 from finops.partition import Window
 from finops.purse import Purse
-from providers.aws_access import Access, fault
+from providers.aws_access import FAULTS, Access, fault
 from providers.paging import pages
 
 PRICE_OF_A_REQUEST = Decimal("0.01")
@@ -66,9 +64,10 @@ class CostExplorer:
         }
         if token:
             asked["NextPageToken"] = token
+        # One try: every request costs, and the month can be held against it in the next run.
         try:
             reply = self._client.get_cost_and_usage(**asked)
-        except (aws.ClientError, aws.BotoCoreError) as error:
+        except FAULTS as error:
             raise fault(_PLACE, error, _NEEDS) from error
         reply.pop("ResponseMetadata", None)
         return reply, reply.get("NextPageToken")

@@ -1,17 +1,21 @@
 """Reading an AWS data export where it lies: in a bucket, or in a folder laid out the same."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
-from finops.errors import ProviderError, Terminal
-from providers.aws_access import Access, error_code, fault
+from finops.errors import Terminal, Transient
+from providers.aws_access import Access, error_code, patiently
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _BLOCK_BYTES = 1 << 20
+
+
+T = TypeVar("T")
 
 
 class Gone(Exception):
@@ -80,44 +84,60 @@ class BucketExport:
     def folders(self, path: str) -> list[str]:
         """List the names of the folders directly in `path`; none when it does not exist."""
         prefix = "/".join(filter(None, (self._root, path))) + "/"
-        pages = self._client.get_paginator("list_objects_v2")
-        try:
+
+        def listed() -> list[str]:
+            pages = self._client.get_paginator("list_objects_v2")
             return [
                 str(entry["Prefix"]).removeprefix(prefix).rstrip("/")
                 for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-                for entry in page.get("CommonPrefixes", ())
+                for entry in _whole(page, f"{self.url}/{path}").get("CommonPrefixes", ())
             ]
-        except (aws.ClientError, aws.BotoCoreError) as error:
-            raise self._fault(path, error) from error
+
+        return self._patiently(listed, path)
 
     def read(self, path: str) -> tuple[bytes, Stored]:
         """Return an object's bytes; raises `Gone` when it is missing."""
-        try:
+
+        def got() -> tuple[bytes, Stored]:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
             return bytes(answer["Body"].read()), self._stored(path, answer)
-        except (aws.ClientError, aws.BotoCoreError) as error:
-            raise self._fault(path, error) from error
+
+        return self._patiently(got, path)
 
     def download(self, path: str, to: Path) -> Stored:
         """Copy an object to a file; raises `Gone` when it is missing."""
-        try:
+
+        def copied() -> Stored:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
             with to.open("wb") as file:
                 for block in answer["Body"].iter_chunks(_BLOCK_BYTES):
                     file.write(block)
-        except (aws.ClientError, aws.BotoCoreError) as error:
-            raise self._fault(path, error) from error
-        return self._stored(path, answer)
+            return self._stored(path, answer)
+
+        return self._patiently(copied, path)
+
+    def _patiently(self, call: Callable[[], T], path: str) -> T:
+        def asked() -> T:
+            try:
+                return call()
+            except aws.ClientError as error:
+                if error_code(error) in _MISSING:
+                    raise Gone(path) from error
+                raise
+
+        needs = f"s3:GetObject on {self._bucket}/{self._root}/* and s3:ListBucket on {self._bucket}"
+        return patiently(asked, f"{self.url}/{path}", needs)
 
     def _key(self, path: str) -> str:
         return f"{self._root}/{path}"
 
     def _stored(self, path: str, answer: Any) -> Stored:
-        modified_at = answer["LastModified"].isoformat()
-        return Stored(f"{self.url}/{path}", str(answer["ETag"]).strip('"'), modified_at)
+        modified_at = answer["LastModified"].isoformat() if "LastModified" in answer else ""
+        return Stored(f"{self.url}/{path}", str(answer.get("ETag", "")).strip('"'), modified_at)
 
-    def _fault(self, path: str, error: Exception) -> ProviderError | Gone:
-        if error_code(error) in _MISSING:
-            return Gone(path)
-        needs = f"s3:GetObject on {self._bucket}/{self._root}/* and s3:ListBucket on {self._bucket}"
-        return fault(f"{self.url}/{path}", error, needs)
+
+def _whole(page: dict[str, Any], place: str) -> dict[str, Any]:
+    """Refuse a page of a listing that does not say whether it is the last one."""
+    if "IsTruncated" not in page:
+        raise Transient(f"{place}: the listing is no complete document; try again")
+    return page

@@ -150,8 +150,6 @@ def test_file_that_stays_missing(export: Export, store: RawStore) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"not json",
         b"[]",
         b"{}",
         b'{"dataFiles": []}',
@@ -163,6 +161,13 @@ def test_file_that_stays_missing(export: Export, store: RawStore) -> None:
 def test_manifest_that_is_none(body: bytes, export: Export, store: RawStore) -> None:
     export.write_manifest(body)
     with pytest.raises(Terminal, match="lists no dataFiles, so it is no manifest"):
+        export.provider().fetch(OCTOBER, store)
+
+
+@pytest.mark.parametrize("body", [b"", b"not json"])
+def test_half_a_manifest(body: bytes, export: Export, store: RawStore) -> None:
+    export.write_manifest(body)
+    with pytest.raises(Transient, match="not a complete JSON document"):
         export.provider().fetch(OCTOBER, store)
 
 

@@ -35,6 +35,7 @@ ASSUMED = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-1
 <Expiration>2036-10-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>
 </AssumeRoleResponse>"""
 XML = {"Content-Type": "application/xml"}
+EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def role(
 
 def test_role_is_assumed(role: Aws, script: Script, store: RawStore) -> None:
     script.on("/", Answer(ASSUMED, headers=XML), method="POST")
-    script.on("/bill", Answer(b"<ListBucketResult></ListBucketResult>", headers=XML))
+    script.on("/bill", Answer(EMPTY, headers=XML))
     with pytest.raises(Terminal, match="holds no metadata"):
         role.fetch(OCTOBER, store)
     listings = script.asked("/bill")

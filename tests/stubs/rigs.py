@@ -1,6 +1,7 @@
 """Every network provider's rig, by provider."""
 
 from tests.stubs import (
+    rig_aws,
     rig_azure,
     rig_coreweave,
     rig_gcp,
@@ -13,6 +14,7 @@ from tests.stubs import (
 from tests.stubs.rig import Rig
 
 _MADE = (
+    rig_aws,
     rig_azure,
     rig_coreweave,
     rig_gcp,
