@@ -111,7 +111,7 @@ class Aws:
     """The bill of one AWS organization or account, as its data export delivers it."""
 
     NAME: ClassVar[str] = "aws"
-    NEEDS: ClassVar[str] = "an AWS data export (FOCUS 1.2 or CUR 2.0) to S3, and read access to it"
+    NEEDS: ClassVar[str] = "an AWS data export to S3, and read access to it"
     LOOKBACK_DAYS: ClassVar[int] = 15
     settings_model: ClassVar[type[Settings]] = AwsSettings
 

@@ -115,7 +115,7 @@ class Azure:
     """The bill of one Azure scope, as its export delivers it."""
 
     NAME: ClassVar[str] = "azure"
-    NEEDS: ClassVar[str] = "an Azure FOCUS export to Blob storage, and read access to its container"
+    NEEDS: ClassVar[str] = "an Azure FOCUS export, and read access to its blobs"
     LOOKBACK_DAYS: ClassVar[int] = 10
     settings_model: ClassVar[type[Settings]] = AzureSettings
 

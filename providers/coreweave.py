@@ -106,7 +106,7 @@ class CoreWeave:
     """The charges of one CoreWeave organization."""
 
     NAME: ClassVar[str] = "coreweave"
-    NEEDS: ClassVar[str] = "a CoreWeave API access token, and a rate card: a CSV of your prices"
+    NEEDS: ClassVar[str] = "an API access token, and a rate card of your prices"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = CoreWeaveSettings
 

@@ -84,9 +84,7 @@ class Gcp:
     """The bill of one Google Cloud billing account."""
 
     NAME: ClassVar[str] = "gcp"
-    NEEDS: ClassVar[str] = (
-        "a Cloud Billing export to BigQuery (detailed or FOCUS), and the roles to query it"
-    )
+    NEEDS: ClassVar[str] = "a billing export to BigQuery, and roles to query it"
     LOOKBACK_DAYS: ClassVar[int] = 15
     settings_model: ClassVar[type[Settings]] = GcpSettings
 

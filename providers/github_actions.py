@@ -106,7 +106,7 @@ class GitHubActions:
     """The charges of one organization or enterprise, and the jobs behind them."""
 
     NAME: ClassVar[str] = PROVIDER
-    NEEDS: ClassVar[str] = "a GitHub token that may read the organization's billing and its jobs"
+    NEEDS: ClassVar[str] = "a token that may read an organization's billing"
     LOOKBACK_DAYS: ClassVar[int] = 5
     settings_model: ClassVar[type[Settings]] = GitHubActionsSettings
 

@@ -98,7 +98,7 @@ class Jenkins:
     """The builds of one Jenkins controller."""
 
     NAME: ClassVar[str] = "jenkins"
-    NEEDS: ClassVar[str] = "a Jenkins user with an API token, Overall/Read and Job/Read"
+    NEEDS: ClassVar[str] = "a user with an API token, Overall/Read and Job/Read"
     LOOKBACK_DAYS: ClassVar[int] = 2
     settings_model: ClassVar[type[Settings]] = JenkinsSettings
 

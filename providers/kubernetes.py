@@ -103,7 +103,7 @@ class Kubernetes:
     """The pods of one cluster."""
 
     NAME: ClassVar[str] = "kubernetes"
-    NEEDS: ClassVar[str] = "the address of OpenCost or Kubecost; of Prometheus for utilization"
+    NEEDS: ClassVar[str] = "the address of OpenCost or Kubecost"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = KubernetesSettings
 

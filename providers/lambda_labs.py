@@ -82,7 +82,7 @@ class LambdaLabs:
     """The charges of one Lambda account, derived from what ran."""
 
     NAME: ClassVar[str] = "lambda_labs"
-    NEEDS: ClassVar[str] = "a Lambda API key, and a run every hour: there is no bill to read later"
+    NEEDS: ClassVar[str] = "an API key, and a run every hour"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = LambdaLabsSettings
 
