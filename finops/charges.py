@@ -259,8 +259,8 @@ def _published(
         for key in warehouse.list(f"{table}/provider={delivery.provider}/source={delivery.source}/")
         if key not in files and _in_scope(key, delivery)
     ]
-    if not files and not delivery.is_empty_for_sure:
-        _demand_nothing_lost(stale, delivery, warehouse)
+    if not delivery.is_empty_for_sure:
+        _demand_nothing_lost(files, stale, delivery, warehouse)
     with warehouse.workspace() as folder:
         for place, key in enumerate(stale):
             if key.startswith(f"{CHARGES}/"):
@@ -291,18 +291,32 @@ def _published(
     )
 
 
-def _demand_nothing_lost(stale: Sequence[str], delivery: Delivery, warehouse: Warehouse) -> None:
-    """Refuse a delivery without rows where there were some: that is what a failed export is."""
-    lost: Totals = {}
-    for key in stale:
-        kept = pl.read_parquet(warehouse.local(key), columns=_MONEY, glob=False)
-        _add(lost, billed(kept))
-    if lost:
-        said = ", ".join(f"{money.text(amount)} {currency}" for currency, amount in lost.items())
-        raise DataError(
-            f"{delivery.source}: the bill holds no rows, although {said} were billed for these "
-            f"days before; export it again (nothing was taken back)"
-        )
+def _demand_nothing_lost(
+    files: Iterable[str], stale: Sequence[str], delivery: Delivery, warehouse: Warehouse
+) -> None:
+    """Refuse a month without rows where there were some: that is what a failed export is.
+
+    A day may lose its rows while others of its month have some: that is a restatement.
+    """
+    told = {_period(key) for key in files}
+    for period in sorted({_period(key) for key in stale} - told):
+        lost: Totals = {}
+        for key in stale:
+            if _period(key) == period:
+                kept = pl.read_parquet(warehouse.local(key), columns=_MONEY, glob=False)
+                _add(lost, billed(kept))
+        if lost:
+            said = ", ".join(f"{money.text(sum_)} {currency}" for currency, sum_ in lost.items())
+            raise DataError(
+                f"{delivery.source}: the bill holds no rows of {period}, although {said} were "
+                f"billed before; export it again (nothing was taken back)"
+            )
+
+
+def _period(key: str) -> str:
+    partition = Partition.from_key(key)
+    assert partition is not None, f"{key} is a partition's"
+    return partition.period
 
 
 def _in_scope(key: str, delivery: Delivery) -> bool:

@@ -78,8 +78,10 @@ class Delivery:
 class RawStore:
     """Keeps raw objects in the warehouse, and can take back what a refused delivery added."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, owner: str = "") -> None:
+        """Keep objects for `owner`, such as a source: each keeps a receipt of its own."""
         self._warehouse = warehouse
+        self._owner = owner
         self._added: list[str] = []
 
     def keep(
@@ -88,7 +90,7 @@ class RawStore:
         """Store `content` verbatim with its receipt; what is already kept stays as it is."""
         digest, size = _digest(content)
         kept = RawObject(digest, size, name, dict(receipt or {}))
-        receipt_key = f"{kept.key}.{_short_name(name)}.json"
+        receipt_key = f"{kept.key}.{_short_name(f'{self._owner}/{name}')}.json"
         if not self._is_intact(digest):
             # What lies there is not what its name says: the right bytes are at hand to mend it.
             self._warehouse.replace(kept.key, content)
@@ -166,8 +168,14 @@ class RawStore:
     def withdraw(self) -> None:
         """Remove what this store added: a refused delivery leaves the warehouse as it was."""
         for key in reversed(self._added):
-            self._warehouse.delete(key)
+            if not self._is_shared(key):
+                self._warehouse.delete(key)
         self._added.clear()
+
+    def _is_shared(self, key: str) -> bool:
+        """Tell whether somebody else has a receipt for these bytes; ours are removed before them."""
+        is_raw = key.startswith(f"{RAW}/") and "." not in key
+        return is_raw and any(self._warehouse.list(f"{key}."))
 
     def _noted(self, key: str) -> RawObject:
         try:

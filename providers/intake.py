@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
 
+from polars.exceptions import PanicException
+
 from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
 from finops.config import Config
-from finops.errors import ConfigError, Issue
+from finops.errors import ConfigError, DataError, Issue
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse import Warehouse
@@ -80,7 +82,7 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
     """
     name = taking.source
     provider = registry.connect(name, config.source(name), config.base)
-    store = RawStore(warehouse)
+    store = RawStore(warehouse, name)
     billed, listed = None, None
     try:
         delivery = provider.fetch(taking.window, store)
@@ -95,11 +97,16 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
             listed = workloads.write(provider.workloads(delivery, store.path), delivery, warehouse)
             progress.advance(name, listed.rows)
         store.demand(delivery.objects)
-    except BaseException:
+    except BaseException as error:
         # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
         # finishes it, and the raw objects are what proves them.
         if billed is None and not replacement.is_decided(warehouse, name):
             store.withdraw()
+        if isinstance(error, PanicException):  # no Exception: it would take the others with it
+            raise DataError(
+                f"{name}: what came cannot be read ({error}); nothing of it was taken, please "
+                f"report it with the reply"
+            ) from None
         raise
     taken = Taken(name, provider.NAME, billed, listed)
     warehouse.replace(_receipt_key(config, taking), _receipt(taken))

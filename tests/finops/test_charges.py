@@ -172,9 +172,30 @@ def test_a_header_alone_is_an_empty_bill(warehouse: LocalWarehouse) -> None:
 
 def test_a_header_alone_takes_no_month_back(warehouse: LocalWarehouse) -> None:
     deliver(warehouse, csv("BilledCost\n5"))
-    with pytest.raises(DataError, match="holds no rows, although 5 USD were billed"):
+    with pytest.raises(DataError, match="holds no rows of 2026-10, although 5 USD were billed"):
         deliver(warehouse, csv("BilledCost\n5").split(b"\n")[0] + b"\n")
     assert len(kept_charges(warehouse)) == 1
+
+
+def test_a_month_that_is_empty_beside_a_filled_one_takes_nothing_back(
+    warehouse: LocalWarehouse,
+) -> None:
+    both = Scope(frozenset({"2026-10", "2026-11"}))
+    november = "BilledCost,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd\n"
+    november += "7,2026-11-01,2026-12-01,2026-11-02,2026-11-03"
+    deliver(warehouse, csv("BilledCost\n5"))
+    with pytest.raises(DataError, match="holds no rows of 2026-10, although 5 USD were billed"):
+        deliver(warehouse, csv(november), both)
+    assert kept_charges(warehouse).get_column("BilledCost").to_list() == [5]
+
+
+def test_a_charge_that_becomes_final_stays_the_same(warehouse: LocalWarehouse) -> None:
+    deliver(warehouse, csv("BilledCost,x_Provisional\n5,true"))
+    before = kept_charges(warehouse).get_column("x_ChargeId").to_list()
+    deliver(warehouse, csv("BilledCost,x_Provisional\n5,false"))
+    after = kept_charges(warehouse)
+    assert after.get_column("x_ChargeId").to_list() == before
+    assert after.get_column("x_Provisional").to_list() == [False]
 
 
 def test_totals_of_more_than_28_digits(warehouse: LocalWarehouse) -> None:

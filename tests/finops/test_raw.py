@@ -185,3 +185,18 @@ def test_any_bytes_under_any_name(content: bytes, name: str) -> None:
         (receipt,) = warehouse.list(f"{kept.key}.")
         assert warehouse.read(kept.key) == content
         assert json.loads(warehouse.read(receipt))["name"] == name
+
+
+def test_what_another_source_keeps_is_not_withdrawn(warehouse: LocalWarehouse) -> None:
+    first, second = RawStore(warehouse, "account-a"), RawStore(warehouse, "account-b")
+    kept = first.keep(b"the public price list", "/instance-types")
+    second.keep(b"the public price list", "/instance-types")
+    first.withdraw()
+    assert warehouse.read(kept.key) == b"the public price list"
+    assert len(list(warehouse.list(f"{kept.key}."))) == 1
+    second.withdraw()
+    assert warehouse.exists(kept.key)
+    third = RawStore(warehouse, "account-c")
+    alone = third.keep(b"only mine", "/bill")
+    third.withdraw()
+    assert not list(warehouse.list(alone.key))
