@@ -75,22 +75,24 @@ def rounding(batch: pl.DataFrame) -> dict[str, Decimal]:
     return lost
 
 
-def blank(batch: pl.DataFrame) -> pl.Series | None:
-    """Tell which rows say nothing at all; None when no row can be one of them.
+def without_blank(batch: pl.DataFrame) -> pl.DataFrame:
+    """Leave out rows in which every cell of the bill was empty, such as a blank line of a CSV.
 
-    A row is blank when every cell of it was empty in the bill, also those of columns that FOCUS
-    does not know, which have become one JSON object.
+    Cells of columns that FOCUS does not know count too; they have become one JSON object.
     """
     if not batch.get_column("BilledCost").null_count():
-        return None
-    known = [name for name in batch.columns if name not in {ROW, focus.SOURCE_COLUMNS}]
+        return batch
+    known = [
+        name
+        for name in batch.columns
+        if name.removeprefix(SUSPECT) in focus.BY_NAME and name not in {ROW, focus.SOURCE_COLUMNS}
+    ]
     is_blank = batch.select(pl.all_horizontal(pl.col(known).is_null())).to_series()
     if not is_blank.any():
-        return None
+        return batch
     source = batch.get_column(focus.SOURCE_COLUMNS)
     said = [text for text in source.filter(is_blank).unique() if _says(text)]
-    is_blank &= ~source.is_in(said).fill_null(value=False)
-    return is_blank if is_blank.any() else None
+    return batch.filter(~is_blank | source.is_in(said).fill_null(value=False))
 
 
 def _says(text: str | None) -> bool:

@@ -168,7 +168,9 @@ def stream(
 def _take_batch(
     batch: pl.DataFrame, raw: RawObject, delivery: Delivery, files: PartitionFiles, tally: _Tally
 ) -> None:
-    batch = _without_blank_rows(batch, raw, tally)
+    height, batch = len(batch), batches.without_blank(batch)
+    if len(batch) < height:
+        tally.blank[raw.name] = tally.blank.get(raw.name, 0) + height - len(batch)
     fatal = [*batches.unreadable(batch, raw.name), *checks.fatal_issues(batch, raw.name)]
     if fatal:
         raise DataError.of(fatal)
@@ -185,15 +187,6 @@ def _take_batch(
     numbers, words = _judged(*batches.apart(inside), delivery.provider, raw, tally)
     words = words.with_columns(pl.lit(raw.sha256).alias("x_RawId"))
     files.append(batches.identified(numbers, words), words)
-
-
-def _without_blank_rows(batch: pl.DataFrame, raw: RawObject, tally: _Tally) -> pl.DataFrame:
-    """Leave out, and count, rows in which every cell is empty, as of a blank line in a CSV."""
-    is_blank = batches.blank(batch)
-    if is_blank is None:
-        return batch
-    tally.blank[raw.name] = tally.blank.get(raw.name, 0) + int(is_blank.sum())
-    return batch.filter(~is_blank)
 
 
 def _judged(

@@ -126,7 +126,7 @@ def check(
     carried = [mark.meta.output_name() for mark in marks]
     tally = _Tally(set(given), {column for column in given if schema[given[column]] == pl.String})
     for batch in charges.stream(rows.with_columns(marks), name, carried, _BATCH_ROWS):
-        tally.take(batch)
+        tally.take(batches.without_blank(batch))
         progress(len(batch))
     unnamed = delivered.unknown_columns(schema, given)
     whole = delivered.of_schema(schema, given, version)

@@ -248,7 +248,6 @@ def _quarantined(
 ) -> tuple[int, charges.Totals]:
     tally = _Tally()
     for partition in partitions:
-        tally.add(
-            *_counted(pl.scan_parquet(warehouse.local(partition.key(QUARANTINE)), glob=False))
-        )
+        path = warehouse.local(partition.key(QUARANTINE))
+        tally.add(*_counted(pl.scan_parquet(path, glob=False)))
     return tally.rows, {code: costs["BilledCost"] for code, costs in tally.sums.items()}

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from polars.exceptions import PanicException
+
 # Said before Prefect is imported: it would otherwise report usage to its makers.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -10,7 +12,7 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 # The order of these imports is the order of the commands in the help.
 from finops.cli import setup, work, look, ledger, exchange  # noqa: I001
 from finops.cli.options import app
-from finops.cli.terminal import errors
+from finops.cli.terminal import complain
 from finops.errors import ConfigError, FinopsError
 
 __all__ = ["app", "exchange", "ledger", "look", "main", "setup", "work"]
@@ -26,26 +28,23 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        errors.print(f"[red]error:[/] {_escaped(error)}")
+        _say(str(error))
         sys.exit(MISUSE)
-    except FinopsError as error:
-        errors.print(f"[red]error:[/] {_escaped(error)}")
+    except (FinopsError, OSError) as error:
+        _say(str(error))
         sys.exit(FOUND_SOMETHING_WRONG)
     except KeyboardInterrupt:
-        errors.print("[red]stopped[/]; nothing is half-written, run it again to go on")
+        complain(("stopped", "red"), "; nothing is half-written, run it again to go on")
         sys.exit(INTERRUPTED)
-    except OSError as error:
-        errors.print(f"[red]error:[/] {_escaped(error)}")
-        sys.exit(FOUND_SOMETHING_WRONG)
-    except Exception as error:
+    except (Exception, PanicException) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        errors.print(
-            f"[red]error:[/] this should not happen: {type(error).__name__}: {_escaped(error)}; "
+        _say(
+            f"this should not happen: {type(error).__name__}: {error}; "
             f"set {TRACEBACK_VARIABLE}=1 to see where, and report it"
         )
         sys.exit(FOUND_SOMETHING_WRONG)
 
 
-def _escaped(error: BaseException) -> str:
-    return str(error).replace("[", r"\[")
+def _say(message: str) -> None:
+    complain(("error:", "red"), f" {message}")

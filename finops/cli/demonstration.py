@@ -36,9 +36,8 @@ def run(out: Path) -> None:
     for now, overlay in ((FIRST_RUN_AT, None), (SECOND_RUN_AT, "restated")):
         if overlay is not None:
             _copy(shipped.folder("demo") / overlay, out)
-        terminal.output.print(
-            f"[dim]{now:%Y-%m-%d %H:%M} UTC[/] {'the restated bill' if overlay else 'the bill of October'}"
-        )
+        bill = "the restated bill" if overlay else "the bill of October"
+        terminal.show((f"{now:%Y-%m-%d %H:%M} UTC", "dim"), f" {bill}")
         with terminal.watched():
             done = run_cycle(config, None, window, now)
         if done.failures:
@@ -97,7 +96,7 @@ def _summarize(installation: Installation, seconds: float) -> None:
         for each in covered
     ]
     columns = ["October 2026", ">billed", ">allocated", ">unallocated", ">quarantined", ">coverage"]
-    terminal.output.print()
+    terminal.show()
     terminal.table("", columns, rows)
     statuses = budgets.statuses(entries, installation.organization, PERIOD)
     over = [f"{one.name} ({one.percent:.0f} %)" for one in statuses if one.is_over]
@@ -106,7 +105,7 @@ def _summarize(installation: Installation, seconds: float) -> None:
     head = installation.ledger.head()
     assert head is not None, "the demo posted entries"
     found = ledgers.verify(installation.warehouse, vkey=installation.signing_key().vkey)
-    verdict = "verified" if found.ok else "[red]DAMAGED[/]"
+    verdict = "verified" if found.ok else "DAMAGED"
     facts = {
         "Providers": ", ".join(providers),
         "Charges": f"{charges:,}",
@@ -118,4 +117,4 @@ def _summarize(installation: Installation, seconds: float) -> None:
         "Time": f"{seconds:.1f} s",
     }
     for name, fact in facts.items():
-        terminal.output.print(f"[bold]{name:<13}[/] {fact}")
+        terminal.show((f"{name:<13}", "bold"), f" {fact}")

@@ -7,7 +7,15 @@ import polars as pl
 import typer
 from rich.text import Text
 
-from finops import conformance, focus, focus_export, focus_requirements, progress, tabular
+from finops import (
+    companions,
+    conformance,
+    focus,
+    focus_export,
+    focus_requirements,
+    progress,
+    tabular,
+)
 from finops.cli import terminal
 from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToOption, app, window
 from finops.conformance import Conformance, Result
@@ -84,16 +92,15 @@ def export_focus(  # noqa: PLR0913, PLR0917 - each is an option
         for currency, costs in sorted(done.sums.items())
     ]
     terminal.table(f"FOCUS {done.version}, {days.start} to {days.end}", columns, rows)
-    terminal.output.print(f"{done.rows:,} rows: {done.path}", markup=False)
+    terminal.show(f"{done.rows:,} rows: {done.path}")
     if done.quarantined_rows:
-        terminal.errors.print(_left_out(done))
+        terminal.complain(("warning:", "yellow"), _left_out(done))
 
 
-def _left_out(done: Exported) -> Text:
+def _left_out(done: Exported) -> str:
     rows = "1 row" if done.quarantined_rows == 1 else f"{done.quarantined_rows:,} rows"
     sums = ", ".join(f"{terminal.amount(sum_)} {code}" for code, sum_ in done.quarantined.items())
-    told = terminal.plain(f" left out: {rows} in quarantine, {sums} billed")
-    return Text.assemble(("warning:", "yellow"), told)
+    return f" left out: {rows} in quarantine, {sums} billed"
 
 
 def _exported(done: Exported) -> dict[str, object]:
@@ -111,7 +118,9 @@ def _opened(file: Path) -> pl.LazyFrame:
     if file.is_dir():
         raise ConfigError(f"{file}: is a folder; name one file in it")
     try:
-        return tabular.scan(file, file.name)
+        tables = tabular.tables(file, file.name)
+        kept, _ = companions.set_apart(tables)
+        return tabular.joined(kept or tables)
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such file; check the name") from None
     except OSError as error:
@@ -120,23 +129,20 @@ def _opened(file: Path) -> pl.LazyFrame:
 
 
 def _show(found: Conformance) -> None:
-    name = terminal.plain(found.name).plain
     told = f": {found.rows:,} rows, FOCUS {found.version} by its columns"
-    terminal.output.print(Text.assemble((name, "bold"), told))
+    terminal.show((found.name, "bold"), told)
     if found.broken:
         columns = ["=column", "what is wrong", "=severity", ">broken", "first rows", "rule"]
-        terminal.output.print()
+        terminal.show()
         terminal.table("", columns, map(_row, found.broken))
     if found.unnamed_columns:
-        terminal.output.print(
-            Text(f"other columns: {', '.join(found.unnamed_columns)}", style="dim")
-        )
+        terminal.show((f"other columns: {', '.join(found.unnamed_columns)}", "dim"))
     asked = [result for result in found.results if result.broken is not None]
-    terminal.output.print(
+    terminal.show(
         f"{len(asked)} requirements asked, {len(asked) - len(found.broken)} hold; "
         f"{len(found.results) - len(asked)} are about columns that the bill does not have"
     )
-    terminal.output.print(_verdict(found))
+    terminal.show(_verdict(found))
 
 
 def _row(result: Result) -> tuple[str | Text, ...]:
@@ -156,12 +162,12 @@ def _short(rule: str) -> str:
     return rule.partition("-")[2]
 
 
-def _verdict(found: Conformance) -> str:
+def _verdict(found: Conformance) -> tuple[str, str]:
     if found.is_refused:
-        return "[red]An ingest would refuse this bill[/]"
+        return "An ingest would refuse this bill", "red"
     if found.sets_aside:
-        return "[yellow]An ingest would take this bill and set rows aside[/]"
-    return "[green]An ingest would take every row of this bill[/]"
+        return "An ingest would take this bill and set rows aside", "yellow"
+    return "An ingest would take every row of this bill", "green"
 
 
 def _conformance(found: Conformance) -> dict[str, object]:

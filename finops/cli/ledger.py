@@ -8,10 +8,10 @@ import typer
 
 from finops import ledger as ledgers
 from finops.cli import terminal
-from finops.cli.options import CONFIG, ConfigOption, JsonOption, app
+from finops.cli.options import CONFIG, EMPTY, ConfigOption, JsonOption, app
 from finops.errors import ConfigError
 from finops.installation import Installation
-from finops.ledger import Verification
+from finops.ledger import Verification, VerifierKey
 from finops.warehouse.local import LocalWarehouse
 
 ledger_app = typer.Typer(
@@ -35,12 +35,13 @@ def verify(
     """Check the ledger, trusting nothing in it; exit 1 when anything is wrong."""
     installation = Installation.open(config)
     if state is None and next(installation.warehouse.list("ledger/"), None) is None:
-        raise ConfigError("the ledger is empty; `finops run --from … --to …` fills it")
+        raise ConfigError(EMPTY)
+    believed, said_by = vkey, "--vkey"
+    if believed is None:
+        believed, said_by = installation.config.ledger.verifier, "finops.toml: ledger.verifier"
+    _demand_key(believed, said_by)
     found = ledgers.verify(
-        installation.warehouse,
-        level=level,
-        vkey=vkey or installation.config.ledger.verifier,
-        state=_remembered(state),
+        installation.warehouse, level=level, vkey=believed, state=_remembered(state)
     )
     if found.ok and state is not None and found.root is not None:
         content = json_format.dumps({"size": found.size, "root": found.root}).encode()
@@ -58,19 +59,21 @@ def head(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # no
     """Show the signed checkpoint: what to note down, print or hand to an auditor."""
     checkpoint = Installation.open(config).ledger.head()
     if checkpoint is None:
-        raise ConfigError("the ledger is empty; `finops run --from … --to …` fills it")
+        raise ConfigError(EMPTY)
     if json:
         terminal.as_json(
             {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root}
         )
         return
-    terminal.output.print(checkpoint.note, end="", markup=False)
+    terminal.output.print(checkpoint.note, end="")
 
 
 @ledger_app.command()
 def log(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
     """List the batches."""
     headers = Installation.open(config).ledger.batches()
+    if not headers:
+        raise ConfigError(EMPTY)
     facts = [
         {
             "index": header.index,
@@ -98,6 +101,16 @@ def log(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noq
     terminal.table("Ledger", [">batch", "time", "kind", ">entries", "digest"], rows)
 
 
+def _demand_key(vkey: str | None, where: str) -> None:
+    try:
+        if vkey is not None:
+            VerifierKey.parse(vkey)
+    except ValueError as error:
+        raise ConfigError(
+            f"{where}: {error}; give a public key as name+id+base64, such as finops.toml has"
+        ) from None
+
+
 def _remembered(state: Path | None) -> tuple[int, str] | None:
     if state is None or not state.exists():
         return None
@@ -112,13 +125,14 @@ def _remembered(state: Path | None) -> tuple[int, str] | None:
 
 def _show(found: Verification, level: int) -> None:
     for finding in found.findings:
-        terminal.output.print(f"[red]wrong[/] {finding}", markup=True)
+        terminal.show(("wrong", "red"), f" {finding}")
     for note in found.notes:
-        terminal.output.print(f"[dim]note  {note}[/]")
-    verdict = "[green]The ledger is intact[/]" if found.ok else "[red]The ledger is damaged[/]"
-    terminal.output.print(
-        f"{verdict} (level {level}): {found.size} batches signed, {found.rows:,} entries checked, "
-        f"{len(found.findings)} findings, root {found.root or 'none'}"
+        terminal.show((f"note  {note}", "dim"))
+    intact = ("The ledger is intact", "green")
+    terminal.show(
+        intact if found.ok else ("The ledger is damaged", "red"),
+        f" (level {level}): {found.size} batches signed, {found.rows:,} entries checked, "
+        f"{len(found.findings)} findings, root {found.root or 'none'}",
     )
 
 

@@ -1,5 +1,6 @@
 """Commands that look: coverage, budgets, report, trace."""
 
+import re
 from decimal import Decimal
 from typing import Annotated
 
@@ -7,11 +8,13 @@ import typer
 from rich.text import Text
 
 from finops import budgets as budgeting
+from finops import charges, quarantine, tracing
 from finops import coverage as covering
-from finops import quarantine, tracing
+from finops.charges import QUARANTINE
 from finops.cli import terminal
 from finops.cli.options import (
     CONFIG,
+    EMPTY,
     ConfigOption,
     JsonOption,
     PeriodOption,
@@ -20,6 +23,7 @@ from finops.cli.options import (
 )
 from finops.errors import ConfigError
 from finops.installation import Installation
+from finops.ledger import REFERENCE
 from finops.partition import parse_period
 
 
@@ -35,6 +39,8 @@ def coverage(
     found = covering.coverage(
         installation.ledger.entries(period=month), quarantine.summary(installation.warehouse, month)
     )
+    if not found and installation.ledger.head() is None:
+        raise ConfigError(EMPTY)
     if json:
         terminal.as_json([each.as_json() for each in found])
         return
@@ -110,13 +116,16 @@ def report(
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Render a report from the ledger."""
-    from reports import publishing
+    from reports import publishing, registry
 
-    published = publishing.publish(Installation.open(config), name, parse_period(period))
+    installation, month = Installation.open(config), parse_period(period)
+    registry.renderer(name)  # a wrong name is said first
+    _demand_billed(installation, month)
+    published = publishing.publish(installation, name, month)
     if json:
         terminal.as_json({"path": str(published.path), "key": published.key})
         return
-    terminal.output.print(f"{published.summary}\n{published.path}")
+    terminal.show(f"{published.summary}\n{published.path}")
 
 
 @app.command()
@@ -126,6 +135,11 @@ def trace(
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Walk a ledger entry back: allocation, rule, charge, and the bytes the provider sent."""
+    if not re.fullmatch(REFERENCE, entry):
+        raise ConfigError(
+            f"{entry!r} is no entry of a ledger; write batch/row, such as 42/17: `finops ledger "
+            f"log` lists the batches, their rows count from 0"
+        )
     installation = Installation.open(config)
     found = tracing.trace(installation.warehouse, installation.ledger, entry)
     if json:
@@ -140,5 +154,17 @@ def newest_period(installation: Installation) -> str:
     """Find the newest billing month in the ledger; raises `ConfigError` when it is empty."""
     periods = [partition.period for partition in installation.ledger.partition_idem()]
     if not periods:
-        raise ConfigError("the ledger is empty; `finops run --from … --to …` fills it")
+        raise ConfigError(EMPTY)
     return max(periods)
+
+
+def _demand_billed(installation: Installation, month: str) -> None:
+    """Raise `ConfigError` for a month that nothing was billed in, as far as anybody knows."""
+    periods = {partition.period for partition in installation.ledger.partition_idem()}
+    periods |= {each.period for each in charges.partitions(installation.warehouse, QUARANTINE)}
+    if not periods:
+        raise ConfigError(EMPTY)
+    if month not in periods:
+        raise ConfigError(
+            f"--period: there are no charges of {month}; there are of {', '.join(sorted(periods))}"
+        )

@@ -26,6 +26,7 @@ PeriodOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 CONFIG = FILE_NAME
+EMPTY = "the ledger is empty; `finops run --from … --to …` fills it"
 
 
 def window(start: str, end: str) -> Window:

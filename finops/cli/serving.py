@@ -57,7 +57,7 @@ def _local_server(port: int) -> Iterator[None]:
     try:
         _await(server, url)
         os.environ.update(settings)
-        terminal.output.print(f"Prefect's UI: http://{HOST}:{port}")
+        terminal.show(f"Prefect's UI: http://{HOST}:{port}")
         yield
     finally:
         server.terminate()

@@ -1,5 +1,6 @@
 """Commands that set up and check an installation: init, doctor, providers."""
 
+import json as json_format
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from finops import shipped
 from finops.cli import terminal
@@ -34,19 +34,30 @@ def init(
     name = folder.resolve().name
     origin = f"{slug(name).replace('_', '-') or 'company'}/finops"
     key = SigningKey.generate(origin)
-    (folder / "keys").mkdir(parents=True, exist_ok=True)
-    key.save(folder / "keys" / "ledger.key")
-    values = {"company": name, "origin": origin, "verifier": key.vkey}
-    for template in sorted(shipped.folder("init").glob("*.toml")):
-        text = template.read_text(encoding="utf-8")
-        filled = re.sub(r"@(\w+)@", lambda found: values[found[1]], text)
-        (folder / template.name).write_text(filled, encoding="utf-8")
-    terminal.output.print(
+    values = {"company": name or "company", "origin": origin, "verifier": key.vkey}
+    try:
+        (folder / "keys").mkdir(parents=True, exist_ok=True)
+        key.save(folder / "keys" / "ledger.key")
+        for template in sorted(shipped.folder("init").glob("*.toml")):
+            text = template.read_text(encoding="utf-8")
+            filled = re.sub(r"@(\w+)@", lambda found: _quotable(values[found[1]]), text)
+            (folder / template.name).write_text(filled, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make an installation in {folder}: {error.strerror or error}; "
+            f"choose a folder that you may write to"
+        ) from None
+    terminal.show(
         f"Made {folder / FILE_NAME}, {folder / 'organization.toml'} and "
         f"{folder / 'keys' / 'ledger.key'}.\n"
         f"Next: add a source to finops.toml and cost centers to organization.toml, then\n"
         f"  finops doctor\n  finops run --from 2026-10-01 --to 2026-11-01"
     )
+
+
+def _quotable(text: str) -> str:
+    """Write text so that it may stand between quotes in TOML, which escapes as JSON does."""
+    return json_format.dumps(text, ensure_ascii=False)[1:-1]
 
 
 @app.command()
@@ -145,9 +156,9 @@ def _show_found(found: Sequence[Found], *, json: bool) -> None:
         )
         return
     for one in found:
-        mark = "[green]ok[/]" if one.passed else "[red]wrong[/]" if one.problem else "[dim]-[/]"
+        mark = ("ok", "green") if one.passed else ("wrong", "red") if one.problem else ("-", "dim")
         said = f": {one.problem}" if one.problem else "" if one.passed else " was not tried"
-        terminal.output.print(f"{mark:14} {escape(one.check + said)}")
+        terminal.show((f"{mark[0]:5}", mark[1]), f" {one.check}{said}")
 
 
 def _writes(installation: Installation) -> None:

@@ -9,7 +9,6 @@ from decimal import ROUND_DOWN, Decimal
 from threading import Lock
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +19,13 @@ from finops.errors import Issue, Severity
 # Pipes and logs have no width: wide enough that tables lose nothing there.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
 
-output = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without markup and emoji: `[sources.aws]` and `:id:` in what is shown are meant as they stand.
+_AS_IT_STANDS: dict[str, bool] = {"highlight": False, "markup": False, "emoji": False}
+output = Console(soft_wrap=True, width=_WIDTH, **_AS_IT_STANDS)  # type: ignore[arg-type]
+errors = Console(stderr=True, soft_wrap=True, **_AS_IT_STANDS)  # type: ignore[arg-type]
+
+Part = str | tuple[str, str]
+"""A piece of a line: text, or text and a style such as `red`."""
 
 COLORS = {
     Severity.INFO: "dim",
@@ -46,9 +50,28 @@ def percent(ratio: Decimal) -> str:
     return f"{(ratio * 100).quantize(Decimal('0.1'), ROUND_DOWN)} %"
 
 
+def show(*parts: Part) -> None:
+    """Print a line, or several."""
+    output.print(_line(parts))
+
+
+def complain(*parts: Part) -> None:
+    """Print a line, or several, where errors go."""
+    errors.print(_line(parts))
+
+
 def plain(text: str) -> Text:
-    """Show what came from outside as it is: no markup, no control characters."""
-    return Text("".join(character if character.isprintable() else " " for character in text))
+    """Show what came from outside as it is, in one line: no markup, no control characters."""
+    return Text(_printable(text.replace("\n", " ")))
+
+
+def _line(parts: Iterable[Part]) -> Text:
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    return Text.assemble(*((_printable(text), style) for text, style in styled))
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() or each == "\n" else " " for each in text)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
@@ -78,8 +101,7 @@ def as_json(value: object) -> None:
 def issues(found: Iterable[Issue]) -> None:
     """Print what was wrong with the data, one finding a line."""
     for issue in found:
-        color = COLORS[issue.severity]
-        errors.print(f"[{color}]{issue.severity}:[/] {escape(str(issue))}")
+        complain((f"{issue.severity}:", COLORS[issue.severity]), f" {issue}")
 
 
 @contextmanager
@@ -129,8 +151,8 @@ class _Bars(progress.Listener):
 def _bars() -> Progress:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.completed:,.0f} rows", markup=False),
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=errors, transient=True)

@@ -81,11 +81,12 @@ def run(
         if done.ingested:
             _show_appended(done.appended, json=False)
         for page in done.published:
-            terminal.output.print(f"{page.summary}\nReport: {page.path}")
+            terminal.show(f"{page.summary}\nReport: {page.path}")
     for source in Installation.open(config).forgotten_sources():
-        terminal.errors.print(
-            f"[yellow]warning:[/] the warehouse holds charges of source {source!r}, which "
-            f"finops.toml does not name; they still count"
+        terminal.complain(
+            ("warning:", "yellow"),
+            f" the warehouse holds charges of source {source!r}, which finops.toml does not name; "
+            f"they still count",
         )
     _fail(done.failures)
 
@@ -158,17 +159,17 @@ def _show_appended(done: Iterable[Appended], *, json: bool) -> None:
         )
         return
     for one in batches:
-        terminal.output.print(
+        terminal.show(
             f"Ledger: batch {one.index} with {one.rows:,} entries, "
             f"size {one.checkpoint.size}, root {one.checkpoint.root}"
         )
     if not batches:
-        terminal.output.print("Ledger: nothing changed, no new batch")
+        terminal.show("Ledger: nothing changed, no new batch")
 
 
 def _fail(failures: Iterable[object]) -> None:
     told = [str(failure) for failure in failures]
     for failure in told:
-        terminal.errors.print(f"error: {failure}", style="red", markup=False)
+        terminal.complain((f"error: {failure}", "red"))
     if told:
         raise typer.Exit(1)

@@ -8,13 +8,14 @@ from finops.ledger.checkpoint import Checkpoint
 from finops.ledger.header import Control, Header
 from finops.ledger.ledger import Ledger
 from finops.ledger.manifest import Input, PartitionFacts
-from finops.ledger.note import SigningKey
+from finops.ledger.note import SigningKey, VerifierKey
 from finops.ledger.reversal import reversals
-from finops.ledger.schema import ENTRY_SCHEMA
+from finops.ledger.schema import ENTRY_SCHEMA, REFERENCE
 from finops.ledger.verify import Finding, Verification, verify
 
 __all__ = [
     "ENTRY_SCHEMA",
+    "REFERENCE",
     "Appended",
     "BatchFacts",
     "Checkpoint",
@@ -26,6 +27,7 @@ __all__ = [
     "PartitionFacts",
     "SigningKey",
     "Verification",
+    "VerifierKey",
     "reversals",
     "verify",
 ]

@@ -1,5 +1,6 @@
 """The ledger as a caller sees it: append batches, read entries."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -85,20 +86,22 @@ class Ledger:
 
     def entry(self, ref: str) -> dict[str, object]:
         """Return the entry at `index/row`, such as `42/17`; raises `LedgerError` without one."""
-        index, _, row = ref.partition("/")
+        if not re.fullmatch(schema.REFERENCE, ref):
+            raise LedgerError(f"there is no entry {ref!r}; name one as index/row, such as 42/17")
+        index, row = map(int, ref.split("/"))
         headers = self.batches()
-        if not (index.isdecimal() and row.isdecimal() and int(index) < len(headers)):
+        if index >= len(headers):
             raise LedgerError(
-                f"there is no entry {ref!r} among the {len(headers)} batches; "
-                f"name one as index/row, such as 42/17"
+                f"there is no entry {ref}: the ledger holds {len(headers)} batches, from 0 on; "
+                f"`finops ledger log` lists them"
             )
-        batch = headers[int(index)]
-        if int(row) >= batch.rows:
-            raise LedgerError(
-                f"there is no entry {ref!r}: batch {index} holds rows 0 to {batch.rows - 1}; "
-                f"name one of those"
+        batch = headers[index]
+        if row >= batch.rows:
+            held = (
+                f"the rows 0 to {batch.rows - 1}" if batch.rows else "no rows: it begins the ledger"
             )
-        return self._scan(batch).slice(int(row), 1).collect().row(0, named=True)
+            raise LedgerError(f"there is no entry {ref}: batch {index} holds {held}; name another")
+        return self._scan(batch).slice(row, 1).collect().row(0, named=True)
 
     def append(
         self, parts: Iterable[tuple[PartitionFacts, pl.DataFrame]], facts: BatchFacts

@@ -138,14 +138,62 @@ def test_tables_have_a_reading_and_a_json_form(acme: Path, finops: Finops) -> No
         assert json.loads(finops(*command, "--json").out)
 
 
-@pytest.mark.parametrize("entry", ["99/0", "1/999999", "x", "1/-1", ""])
+@pytest.mark.parametrize(
+    ("entry", "code", "said"),
+    [
+        ("99/0", 1, "there is no entry 99/0: the ledger holds 2 batches, from 0 on"),
+        ("1/999999", 1, "there is no entry 1/999999: batch 1 holds the rows 0 to"),
+        ("0/0", 1, "there is no entry 0/0: batch 0 holds no rows: it begins the ledger"),
+        *((entry, 2, "is no entry of a ledger; write batch/row") for entry in ("x", "1/-1", "1")),
+        ("", 2, "is no entry of a ledger; write batch/row"),
+        ("1/2/3", 2, "'1/2/3' is no entry of a ledger; write batch/row, such as 42/17"),
+    ],
+)
 def test_an_entry_that_does_not_exist_is_said_plainly(
-    acme: Path, finops: Finops, entry: str
+    acme: Path, finops: Finops, entry: str, code: int, said: str
 ) -> None:
     finops("run", *SEPTEMBER)
-    ran = finops("trace", entry)
-    assert ran.code == 1
-    assert "there is no entry" in ran.err
+    ran = finops("trace", "--", entry)
+    assert ran.code == code
+    assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["budgets"],
+        ["coverage"],
+        ["report", "monthly", "--period", "2024-09"],
+        ["ledger", "head"],
+        ["ledger", "log"],
+        ["ledger", "verify"],
+    ],
+)
+def test_before_the_first_run_every_command_says_so(
+    acme: Path, finops: Finops, command: list[str]
+) -> None:
+    for arguments in (command, [*command, "--json"]):
+        ran = finops(*arguments)
+        assert ran.code == 2
+        assert "the ledger is empty; `finops run --from … --to …` fills it" in ran.err
+    assert not (acme / "reports").exists()
+    assert not list((acme / "warehouse").rglob("*.html"))
+
+
+def test_a_report_of_a_month_without_charges_is_misuse(acme: Path, finops: Finops) -> None:
+    finops("run", *SEPTEMBER)
+    ran = finops("report", "monthly", "--period", "2023-01")
+    assert ran.code == 2
+    assert "there are no charges of 2023-01; there are of 2024-09, 2024-10" in ran.err
+    assert not (acme / "reports" / "monthly-2023-01.html").exists()
+
+
+def test_a_bill_that_is_all_quarantine_can_be_looked_at(acme: Path, finops: Finops) -> None:
+    bill = acme / "bills" / "september.csv"
+    bill.write_text(bill.read_text(encoding="utf-8").replace(",USD,", ",US$,"), encoding="utf-8")
+    assert finops("run", *SEPTEMBER).code == 0
+    assert covered(finops)["quarantined"] == billed()
+    assert finops("report", "monthly", "--period", "2024-09").code == 0
 
 
 def test_verify_remembers_the_head_and_refuses_an_older_ledger(acme: Path, finops: Finops) -> None:

@@ -67,6 +67,56 @@ def test_a_name_is_shown_as_it_is(acme: Path, finops: Finops, name: str) -> None
     assert name.replace("\x1b", " ").replace("\x07", " ") in ran.out
 
 
+HOSTILE = "[/red] :id: [sources.x] \x1b]0;owned\x07"
+SHOWN = "[/red] :id: [sources.x]  ]0;owned "
+
+
+def test_every_message_shows_what_users_wrote_as_it_stands(
+    acme: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def hear(*arguments: str) -> None:
+        ran = finops(*arguments)
+        said.append(" ".join(f"{ran.out} {ran.err}".split()))
+
+    settings, organization = acme / "finops.toml", acme / "organization.toml"
+    right, rules = settings.read_text(encoding="utf-8"), organization.read_text(encoding="utf-8")
+    quoted = json.dumps(HOSTILE)
+    settings.write_text(right.replace('"bills/september.csv"', quoted), encoding="utf-8")
+    hear("doctor", "focus")
+    hear("run", *SEPTEMBER)
+    with_cell(2, "ChargePeriodStart", HOSTILE)(acme)
+    settings.write_text(right, encoding="utf-8")
+    hear("run", *SEPTEMBER)
+    organization.write_text(rules.replace('ServiceCategory = "St', f'{quoted} = "St'))
+    hear("run", *SEPTEMBER)
+    organization.write_text(rules.replace('"Vision"', quoted), encoding="utf-8")
+    (acme / "bills" / "september.csv").write_bytes(BILL.read_bytes())
+    with_cell(2, "ServiceName", HOSTILE)(acme)
+    assert finops("run", *SEPTEMBER).code == 0
+    hear("budgets")
+    hear("ingest", HOSTILE, *SEPTEMBER)
+    stranger = acme / "warehouse" / "ledger" / HOSTILE
+    stranger.parent.mkdir()
+    stranger.write_bytes(b"")
+    hear("ledger", "verify")
+    shown = " ".join(SHOWN.split())
+    for text in said:
+        assert shown in text or repr(HOSTILE)[1:-1] in text, text
+
+
+def test_an_installation_may_be_called_anything(
+    tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / '[red]:id:[/] "q" \\b'
+    made = finops("init", folder)
+    assert made.code == 0
+    assert f"Made {folder}/finops.toml" in made.out
+    monkeypatch.chdir(folder)
+    assert "sources: finops.toml: has no sources" in finops("doctor").out
+
+
 def test_a_row_number_column_of_the_bill_is_not_believed(acme: Path, finops: Finops) -> None:
     bill = acme / "bills" / "september.csv"
     header, *lines = bill.read_text(encoding="utf-8").splitlines()
