@@ -84,6 +84,7 @@ class _Tally:
     outside_rows: int = 0
     quarantined_rows: int = 0
     billed: Totals = field(default_factory=dict)
+    outside_billed: Totals = field(default_factory=dict)
     rounding: Totals = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     broken: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -179,8 +180,10 @@ def _take_batch(
     inside = rows if is_inside.all() else rows.filter(is_inside)
     if len(inside) < len(rows):
         outside = rows.filter(~is_inside)
+        amounts = billed(outside)
         tally.outside_rows += len(outside)
-        _see(tally, raw, len(outside), billed(outside))
+        _add(tally.outside_billed, amounts)
+        _see(tally, raw, len(outside), amounts)
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
@@ -334,10 +337,15 @@ def _issues(delivery: Delivery, tally: _Tally) -> Iterable[Issue]:
             Severity.WARNING,
         )
     if tally.outside_rows:
+        is_one = tally.outside_rows == 1
+        # Days are cut out of what is sent; whole months should hold all that is sent for them.
+        is_whole = delivery.scope.days is None
         yield Issue(
             delivery.source,
-            f"{tally.outside_rows} rows lie outside the dates asked for and were left alone",
-            Severity.INFO,
+            f"{tally.outside_rows} {'row' if is_one else 'rows'} worth "
+            f"{money.by_currency(tally.outside_billed)} {'lies' if is_one else 'lie'} outside the "
+            f"dates asked for and {'was' if is_one else 'were'} left alone",
+            Severity.WARNING if is_whole else Severity.INFO,
         )
     for currency, amount in sorted(tally.rounding.items()):
         if amount:

@@ -21,7 +21,7 @@ from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, T
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout
+from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout, billing_months
 from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
@@ -206,7 +206,9 @@ class Aws:
         for kept in delivery.objects:
             if kept.receipt.get("kind") != _DATA:
                 continue
-            yield Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+            bill = Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+            month = kept.receipt.get("month")
+            yield billing_months.placed(bill, [month]) if month else bill
 
     @staticmethod
     def as_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
@@ -242,7 +244,7 @@ class Aws:
             except Gone:
                 return []
             try:
-                kept = self._files(export, before, store)
+                kept = self._files(export, before, month, store)
                 after = self._manifest(export, layout, month)
             except Gone:
                 continue
@@ -260,13 +262,15 @@ class Aws:
         files = layout.files(document, stored.uri)
         return _Manifest(content, stored, layout.run(document), files)
 
-    def _files(self, export: _Export, manifest: _Manifest, store: RawStore) -> list[RawObject]:
+    def _files(
+        self, export: _Export, manifest: _Manifest, month: str, store: RawStore
+    ) -> list[RawObject]:
         with tempfile.TemporaryDirectory(prefix="finops-aws-") as folder:
             target = Path(folder) / "download"
             kept = []
             for path in manifest.files:
                 stored = export.download(path, target)
-                receipt = _receipt(_DATA, stored, manifest.execution)
+                receipt = {**_receipt(_DATA, stored, manifest.execution), "month": month}
                 kept.append(store.keep(target, stored.uri, receipt))
             return kept
 

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
-import polars as pl
 from pydantic import Field, field_validator
 
 from finops import credentials, tabular
 from finops.errors import FinopsError, Issue, Severity, Terminal, Transient
-from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import azure_focus, azure_runs
+from providers import azure_focus, azure_runs, billing_months
 from providers.azure_runs import Gone, Part, Run, Stored
 from providers.base import Bill, Probe, Settings
 
@@ -165,8 +163,8 @@ class Azure:
             if kept.receipt.get("kind") != _DATA:
                 continue
             rows = azure_focus.cured(tabular.scan(path(kept), kept.name), kept.name)
-            elsewhere = kept.receipt.get("taken_elsewhere", "")
-            yield Bill(kept, _without(rows, elsewhere.split(",")) if elsewhere else rows)
+            months, elsewhere = (_months(kept, fact) for fact in ("months", "taken_elsewhere"))
+            yield billing_months.placed(Bill(kept, rows), months, elsewhere)
 
     def _opened(self) -> AbstractContextManager[_Export]:
         # Azure's clients are slow to import, and a command that only lists providers needs none.
@@ -232,7 +230,8 @@ class Azure:
         self, export: _Export, run: Run, chosen: Mapping[str, Run], store: RawStore
     ) -> tuple[RawObject, ...]:
         elsewhere = ",".join(azure_runs.taken_elsewhere(run, chosen))
-        about = {"runId": run.id, "taken_elsewhere": elsewhere}
+        months = ",".join(run.months)
+        about = {"runId": run.id, "months": months, "taken_elsewhere": elsewhere}
         manifest = store.keep(run.content, run.stored.uri, _receipt(_MANIFEST, run.stored, about))
         kept = [manifest]
         with tempfile.TemporaryDirectory(prefix="finops-azure-") as folder:
@@ -375,10 +374,9 @@ def _row_counts(found: _Found, kept: Mapping[str, Sequence[RawObject]]) -> Itera
             yield Stated(run.stored.uri, frozenset(each.sha256 for each in parts), rows=run.rows)
 
 
-def _without(rows: pl.LazyFrame, months: Sequence[str]) -> pl.LazyFrame:
-    """Leave out billing months that a newer run tells; the others keep their row numbers."""
-    month = pl.col("BillingPeriodStart").cast(pl.String).str.head(len("2026-10"))
-    return rows.with_row_index(GIVEN_ROW).filter(month.is_in(list(months)).not_().fill_null(True))
+def _months(kept: RawObject, fact: str) -> list[str]:
+    told = kept.receipt.get(fact, "")
+    return told.split(",") if told else []
 
 
 def _until_today(months: Mapping[str, Run], today: date) -> Window:
