@@ -184,6 +184,28 @@ def test_a_price_that_changes_counts_from_half_way_between_the_samples(account: 
     assert found["ListUnitPrice"].to_list() == [Decimal(1), Decimal(2)]
 
 
+@pytest.mark.parametrize(
+    ("change", "column", "told"),
+    [
+        (
+            {"tags": [{"key": "team", "value": "nlp"}]},
+            "Tags",
+            ['{"team": "vision"}', '{"team": "nlp"}'],
+        ),
+        ({"name": "renamed"}, "ResourceName", ["name of i1", "renamed"]),
+    ],
+)
+def test_tags_and_names_that_change_count_from_half_way_between_the_samples(
+    change: dict[str, Any], column: str, told: list[str], account: Account
+) -> None:
+    account.at("01 10:00:00", instance("i1"))
+    account.at("01 12:00:00", instance("i1") | change)
+    found = account.rows(account.at("01 14:00:00", instance("i1") | change))
+    assert times(found) == [("i1", "01T10:00", "01T11:00"), ("i1", "01T11:00", "01T14:00")]
+    assert found[column].to_list() == told
+    assert found["BilledCost"].to_list() == [Decimal("0.75"), Decimal("2.25")]
+
+
 def test_an_instance_of_unknown_price_is_set_aside_not_dropped(account: Account) -> None:
     told = tuple(
         event(action, "i9", f"2026-10-01T0{hour}:00:00Z", additional_details={})
