@@ -241,7 +241,9 @@ def _view(api: Replies, view: str, chunk: Window) -> list[_Asked]:
         document = reply.json()
         usages = coreweave_usage.exported(document, reply.name)
         coreweave_usage.as_of(document, reply.name)
-        return _Asked(view, chunk, reply, _within(usages, chunk)), document.get("next_page_token")
+        return _Asked(view, chunk, reply, _within(usages, chunk)), coreweave_usage.next_page(
+            document, reply.name
+        )
 
     return list(pages(ask, f"{_BILLING} by {view}"))
 

@@ -7,6 +7,7 @@ it appears in no message, name or receipt.
 import base64
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from finops.errors import Terminal, Transient
+from finops.errors import DataError, Terminal, Transient
 
 ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 120.0
@@ -27,6 +28,7 @@ _FIRST_WAIT_SECONDS = 1.0
 _JITTER = 0.25
 _EXCERPT_CHARACTERS = 200
 _EPOCH_FROM = 1_000_000_000
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BUSY = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 403})
 _DEFAULT_HEADERS = {"Accept": "application/json"}
@@ -77,14 +79,28 @@ class Reply:
 
 
 def parse_json(body: bytes, name: str) -> Any:
-    """Read JSON with its numbers as `Decimal`; raises `Transient` when it is not complete."""
+    """Read JSON with its numbers as `Decimal`; raises `Transient` when it is not complete.
+
+    Raises `DataError` for text with half a surrogate pair: nothing can store it.
+    """
     try:
-        return json.loads(body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
+        document = json.loads(
+            body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
+        )
     except ValueError as error:
         raise Transient(
             f"{name}: the reply of {len(body)} bytes is not a complete JSON document ({error}); "
             f"it was probably cut off on the way, so try again"
         ) from None
+    if _SURROGATE.search(body):
+        try:
+            json.dumps(document, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{name}: holds text with half a surrogate pair, which is no character; correct "
+                f"the name or tag at the provider, nothing of it was taken"
+            ) from None
+    return document
 
 
 def _no_constant(name: str) -> None:

@@ -78,7 +78,7 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
     """Bring what one source tells of a window into the warehouse.
 
     Raises `ProviderError` when it cannot be got and `DataError` when it cannot be taken; the
-    warehouse is as before then.
+    warehouse is as before then, but for samples, which can not be had again.
     """
     name = taking.source
     provider = registry.connect(name, config.source(name), config.base)

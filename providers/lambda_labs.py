@@ -118,11 +118,8 @@ class LambdaLabs:
             events = self._kept_events(window, store, Recorded(self._recorded))
         else:
             with self._api() as api:
-                sample = {kind: _sampled(kind, api) for kind in self._kinds()}
+                self._take_sample(store, api)
                 events = self._kept_events(window, store, api)
-            at = sample[INSTANCES].sent_at or datetime.now(UTC)
-            kept = [_keep(store, kind, at, reply) for kind, reply in sample.items()]
-            store.remember(self._source, at, kept)
             samples = store.samples(self._source, window.start_at - _DAY, window.end_at + _DAY)
         return Delivery(
             self.NAME,
@@ -169,6 +166,14 @@ class LambdaLabs:
     def _kinds(self) -> list[str]:
         has_storage = self._settings.storage_price_per_gib_month is not None
         return [INSTANCES, TYPES, *([FILE_SYSTEMS] if has_storage else [])]
+
+    def _take_sample(self, store: RawStore, api: Replies) -> None:
+        """Remember each part as soon as it is there: what ran now can not be asked for later."""
+        at: datetime | None = None
+        for kind in self._kinds():
+            reply = _sampled(kind, api)
+            at = at or reply.sent_at or datetime.now(UTC)
+            store.remember(self._source, at, [_keep(store, kind, at, reply)])
 
     def _kept_events(
         self, window: Window, store: RawStore, api: Replies
@@ -277,12 +282,16 @@ def _name(reply: Reply) -> str:
 
 def _read(kept: RawObject, path: Callable[[RawObject], Path]) -> Any:
     try:
-        return parse_json(path(kept).read_bytes(), kept.name)
-    except KeyError:
+        content = path(kept).read_bytes()
+    except (KeyError, Transient):
+        if "sampled_at" not in kept.receipt:
+            raise
         raise DataError(
             f"{kept.key}: the sample of {kept.receipt.get('sampled_at')} is gone; restore it from "
             f"a backup, or remove its note below samples/ to go on without it"
         ) from None
+    try:
+        return parse_json(content, kept.name)
     except Transient as error:
         raise DataError(str(error)) from None
 

@@ -140,14 +140,18 @@ def test_the_same_reply_at_two_times_is_two_samples_of_one_object(
     assert seen(warehouse, 0, 2) == ["0", "1"]
 
 
-def test_a_refused_delivery_takes_its_sample_back(warehouse: LocalWarehouse) -> None:
+def test_a_sample_outlives_the_delivery_it_came_with(warehouse: LocalWarehouse) -> None:
     remembered(warehouse, 0)
-    before = snapshot(warehouse.root)
     store = RawStore(warehouse)
-    store.remember("gpus", NOON + HOUR, [store.keep(b"new", "instances")])
-    store.remember("gpus", NOON, [store.keep(b"0", "instances", {"hour": "0"})])
+    sample = store.keep(b"new", "instances", {"hour": "1"})
+    store.remember("gpus", NOON + HOUR, [sample])
+    before = snapshot(warehouse.root)
+    store.keep(b"new", "other name")
+    store.keep(b"events", "events")
     store.withdraw()
     assert snapshot(warehouse.root) == before
+    assert seen(warehouse, 0, 2) == ["0", "1"]
+    assert RawStore(warehouse).path(sample).read_bytes() == b"new"
 
 
 def test_a_damaged_note_of_a_sample_is_named(warehouse: LocalWarehouse) -> None:
