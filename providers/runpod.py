@@ -55,7 +55,7 @@ _EVERY_ROW = {
 class RunPodSettings(Settings):
     """`[sources.NAME]` of a RunPod account.
 
-    `products` names what to bill; when left out, pods and whatever else the key may read.
+    `products` names what to bill; when left out, everything that has charges.
     `tag_env` names the pods' environment variables that become tags, in lower case. `recorded`
     is a folder of saved replies (`v2/billing/pods.json`, `v2/pods.json`, or the same under `v1`):
     with it neither network nor key is used.
@@ -123,7 +123,8 @@ class RunPod:
         """Ask for the window's hours and the pods; an empty window is asked for twice.
 
         Raises `Transient` when the rows do not add up to the total RunPod states, `Terminal` when
-        the key is missing or may not read billing, `DataError` for replies of unknown shape.
+        the key is missing or may not read what may have charges, `DataError` for replies of
+        unknown shape.
         """
         if self._recorded is not None:
             return self._fetch(window, store, Recorded(self._recorded), Recorded(self._recorded))
@@ -171,7 +172,9 @@ class RunPod:
         }
         replies = {name: reply for name, reply in asked.items() if reply is not None}
         missing = [name for name in asked if name not in replies]
-        runpod_billing.demand_nothing_hidden(before, replies, missing)
+        # A folder of replies has what it has: only its own total can speak against it.
+        if before is not None or self._recorded is None:
+            runpod_billing.demand_nothing_hidden(before, replies, missing)
         after = None if before is None else runpod_billing.account_total(window, api)
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
