@@ -3,7 +3,7 @@
 The two generations differ in shape, in spelling and in what they know: v2 splits the amount but
 knows no GPU and no billed time, v1 knows the billed time but only one grouping at a time. Both
 are joined to the list of pods, which has GPU, data centre, name and environment. A pod that was
-terminated is no longer in the list: its charge stays, its GPU facts are null.
+terminated is no longer in the list, so lists are remembered, and the newest that knows a pod tells.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,6 +36,7 @@ _ADVICE = {
     404: "the address is wrong; remove api_url and v1_url from the settings to use RunPod's own",
 }
 _BILLING, _PODS = "billing", "pods"
+_DAY = timedelta(days=1)
 _ProductName = Literal["pods", "serverless", "network_volumes", "clusters", "public_endpoints"]
 
 _EVERY_ROW = {
@@ -107,7 +108,7 @@ class RunPod:
 
     def _any_billing(self, api: Replies, older: Replies) -> None:
         today = datetime.now(UTC).date()
-        yesterday = Window(today - timedelta(days=1), today)
+        yesterday = Window(today - _DAY, today)
         for name in self._wanted():
             must = self._demands(name)
             runpod_billing.asked(PRODUCTS[name], yesterday, api, older, must=must)
@@ -138,7 +139,7 @@ class RunPod:
         the billed time nor the pod's price is known. Raises `DataError` for an unknown shape.
         """
         pods: dict[str, Pod] = {}
-        for kept in _of_kind(delivery, _PODS):
+        for kept in _of_kind(delivery, _PODS):  # oldest first
             pods |= runpod_replies.pods(_read(kept, path), kept.name, self._settings.tag_env)
         for kept in _of_kind(delivery, _BILLING):
             product = PRODUCTS[kept.receipt["product"]]
@@ -179,17 +180,33 @@ class RunPod:
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
         kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
-        listed = _keep(store, pods, _PODS, "pods")
+        lists = self._lists(window, store, pods)
         ids = frozenset(raw.sha256 for raw in kept)
         return Delivery(
             self.NAME,
             self._source,
             Scope(days=window),
-            (*kept, listed),
+            (*kept, *lists),
             stated=runpod_billing.stated(before, after, ids),
             is_empty_for_sure=True,
             issues=tuple(self._unread(missing)),
         )
+
+    def _lists(self, window: Window, store: RawStore, pods: Reply) -> list[RawObject]:
+        """Remember the list of pods; give it behind those before it, from the window's start on."""
+        listed = _keep(store, pods, _PODS, "pods")
+        # A folder tells no time: its list counts for the window, so that a re-run adds nothing.
+        at = window.end_at if self._recorded else pods.sent_at or datetime.now(UTC)
+        span = window.start_at - _DAY, max(at, window.end_at)
+        remembered = self._remembered(store, *span)
+        if not remembered or remembered[-1].sha256 != listed.sha256:
+            store.remember(self._source, at, [listed])
+            remembered = self._remembered(store, *span)
+        return [*(kept for kept in remembered if kept.sha256 != listed.sha256), listed]
+
+    def _remembered(self, store: RawStore, start: datetime, end: datetime) -> list[RawObject]:
+        samples = store.samples(self._source, start, end)
+        return [kept for kept in samples if kept.receipt.get("kind") == _PODS]
 
     def _unread(self, missing: Iterable[str]) -> Iterator[Issue]:
         """Name the products that were not to be read; a folder of replies has what it has."""
