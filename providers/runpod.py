@@ -13,15 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import field_validator
-
 from finops import credentials, gpus, regions
 from finops.errors import DataError, Issue, Severity, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import rows, runpod_billing, runpod_replies
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.recorded import Recorded, Replies
 from providers.runpod_billing import UNAVAILABLE, within
@@ -63,19 +61,12 @@ class RunPodSettings(Settings):
     """
 
     api_key_env: str = "RUNPOD_API_KEY"
-    api_url: str = "https://api.runpod.io"
-    v1_url: str = "https://rest.runpod.io"
+    api_url: Address = "https://api.runpod.io"
+    v1_url: Address = "https://rest.runpod.io"
     billing_account: str | None = None
     products: tuple[_ProductName, ...] | None = None
     tag_env: tuple[str, ...] = ("TEAM", "PROJECT")
     recorded: Path | None = None
-
-    @field_validator("api_url", "v1_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
 
 class RunPod:
