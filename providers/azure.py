@@ -23,7 +23,7 @@ from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from providers import azure_focus, azure_runs, billing_months
 from providers.azure_runs import Gone, Part, Run, Stored
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 
 _ATTEMPTS = 3
 _MANIFEST, _DATA, _QUERY = "manifest", "data", "query"
@@ -48,7 +48,7 @@ class AzureSettings(Settings):
     export: str
     credential_env: str | None = None
     query_scope: str | None = None
-    query_url: str = "https://management.azure.com"
+    query_url: Address = "https://management.azure.com"
     query_tolerance_percent: Decimal = Field(default=Decimal(2), ge=0)
     queries_per_day: int = Field(default=6, ge=0)
 
@@ -69,10 +69,8 @@ class AzureSettings(Settings):
 
     @field_validator("query_url")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return _over_tls(value.rstrip("/"))
+    def _is_safe(cls, value: str) -> str:
+        return _over_tls(value)
 
     @field_validator("query_scope")
     @classmethod

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import jenkins_replies, jenkins_walk, jenkins_workloads
-from providers.base import Probe, Settings, Told
+from providers.base import Address, Probe, Settings, Told
 from providers.http import Api, Reply, basic, parse_json
 from providers.jenkins_replies import Build, Item
 from providers.jenkins_workloads import Naming, Places
@@ -47,7 +47,7 @@ class JenkinsSettings(Settings):
     replies (`api/json.json`, `job/NAME/api/json.json` …): with it no network is used.
     """
 
-    url: str
+    url: Address
     user_env: str = "JENKINS_USER"
     token_env: str = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable, not a token
     jobs: tuple[str, ...] = ("*",)
@@ -56,13 +56,6 @@ class JenkinsSettings(Settings):
     resource_id_pattern: re.Pattern[str] | None = None
     longest_build_days: int = Field(default=7, ge=1)
     recorded: Path | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
 
 @dataclass(slots=True)

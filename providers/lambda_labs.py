@@ -13,14 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import field_validator
-
 from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import lambda_labs_replies, paging, rows
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.lambda_labs_fleet import Actions, Fleet
 from providers.lambda_labs_replies import Event
@@ -61,7 +59,7 @@ class LambdaLabsSettings(Settings):
     """
 
     api_key_env: str = "LAMBDA_API_KEY"
-    api_url: str = "https://cloud.lambda.ai"
+    api_url: Address = "https://cloud.lambda.ai"
     billing_account: str | None = None
     audit_events: bool = True
     launch_actions: tuple[str, ...] = ("*launch*", "*creat*")
@@ -69,13 +67,6 @@ class LambdaLabsSettings(Settings):
     billed_statuses: tuple[str, ...] = ("active", "unhealthy")
     storage_price_per_gib_month: Decimal | None = None
     recorded: Path | None = None
-
-    @field_validator("api_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
 
 class LambdaLabs:

@@ -75,9 +75,17 @@ def stated(
 def demand_nothing_hidden(
     before: Decimal | None, replies: Mapping[str, Reply], missing: list[str]
 ) -> None:
-    """Refuse a delivery without a product that has charges: it would take back earlier ones."""
-    if before is None or not missing:
+    """Refuse a delivery without a product that has or may have charges: it would take them back."""
+    if not missing:
         return
+    if before is None:
+        named = ", ".join(f'"{name}"' for name in replies)
+        raise Terminal(
+            f"RunPod answered 403 or 404 for the billing of {', '.join(missing)} and for the "
+            f"account's total ({_ACCOUNT}), so these days may have charges that were not to be "
+            f"seen; nothing was taken: give the key read access to billing, or write "
+            f"products = [{named}] in the settings to leave the rest out on purpose"
+        )
     amounts = (
         usage.amount
         for name, reply in replies.items()
