@@ -27,6 +27,7 @@ SHARED_BY_PROVIDERS = {
     "recorded",
     "registry",
     "rows",
+    "shapes",
 }
 
 
