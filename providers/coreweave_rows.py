@@ -131,7 +131,7 @@ def _billing_month(usage: Usage) -> dict[str, datetime]:
     """
     told = [usage.fields.get(name) for name in _BILLING_PERIOD]
     if all(told):
-        start, end = map(time, told)
+        start, end = (time(str(each)) for each in told)
         month = rows.billing_month(start + (end - start) / 2)
         shifts = zip((start, end), month.values(), strict=True)
         if all(abs(delivered - edge) < _LONGEST_SHIFT for delivered, edge in shifts):

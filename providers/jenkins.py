@@ -104,11 +104,14 @@ class Jenkins:
 
     def probes(self) -> Mapping[str, Probe]:
         """Ask for nodes, jobs, and the builds of the first job, as a run would."""
-        return {
+        probes: dict[str, Probe] = {
             "the user may read nodes": lambda: self._probe(_nodes),
             "the user may list the jobs": lambda: self._probe(self._any_job),
             "the user may read builds": lambda: self._probe(self._any_builds),
         }
+        if self._settings.stages:
+            probes["Jenkins tells the stages of pipelines"] = lambda: self._probe(self._any_stages)
+        return probes
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Ask for the nodes, and for the builds of `window` with their stages.
@@ -207,6 +210,21 @@ class Jenkins:
 
     def _any_builds(self, api: Replies) -> None:
         jenkins_walk.page(api, self._any_job(api), 0, has_parameters=self._has_parameters)
+
+    def _any_stages(self, api: Replies) -> None:
+        """Describe the first pipeline build among the newest of each job, where there is one."""
+        for job in jenkins_walk.jobs(api, self._settings.jobs):
+            newest = jenkins_walk.page(api, job, 0, has_parameters=self._has_parameters).builds
+            for build in newest:
+                if build.is_pipeline:
+                    reply = api.get(f"{job.path}/{build.number}/wfapi/describe", {}, _NO_STAGES)
+                    if reply.status in _NO_STAGES:
+                        raise Terminal(
+                            f"{reply.name}: there is no such address; install the plugin Pipeline: "
+                            f"Stage View (pipeline-rest-api), or set stages = false"
+                        )
+                    jenkins_replies.run(reply.json(), reply.name)
+                    return
 
     def _pass(self, api: Replies, window: Window, store: RawStore) -> _Found:
         found = _Found()

@@ -28,6 +28,7 @@ SHARED_BY_PROVIDERS = {
     "recorded",
     "registry",
     "rows",
+    "shapes",
 }
 
 

@@ -255,7 +255,7 @@ def test_costs_that_coreweave_states_are_kept_but_do_not_count(
 def test_the_billing_period_is_the_month_that_holds_most_of_what_is_delivered(
     start: str, end: str | None, month: int, script: Script, address: str, store: RawStore
 ) -> None:
-    period = {"BillingPeriodStart": start, "BillingPeriodEnd": end}
+    period: dict[str, Any] = {"BillingPeriodStart": start, "BillingPeriodEnd": end}
     script.on("/v1/billing/focus", page(hour(1, **period)))
     provider = asking(address)
     found = rows(provider, provider.fetch(WINDOW, store), store)
