@@ -11,7 +11,7 @@ from finops import money
 from finops.errors import DataError, Terminal, Transient
 from finops.partition import Window
 from finops.reconciliation import Stated
-from providers import runpod_replies
+from providers import rows, runpod_replies
 from providers.http import Reply
 from providers.recorded import Replies
 from providers.runpod_replies import PRODUCTS, Product, Usage
@@ -127,7 +127,7 @@ def _check_total(reply: Reply, product: Product) -> None:
 
 def _stated_total(reply: Reply) -> Decimal:
     try:
-        return Decimal(reply.json()["metadata"]["totals"]["totalAmount"])
+        return rows.number(reply.json()["metadata"]["totals"]["totalAmount"])
     except (KeyError, TypeError):
         raise Transient(
             f"{reply.name}: has no metadata.totals.totalAmount, so its rows cannot be checked; "
