@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
-from finops.partition import Window
+from finops.partition import Window, period_of
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout, billing_months
@@ -123,12 +123,21 @@ class Aws:
         self._name = settings.export.rpartition("/")[2]
 
     def probes(self) -> Mapping[str, Probe]:
-        """Look for the export, its newest manifest and the first file that the manifest names."""
-        return {
+        """Look for the export, its newest manifest and the first file that the manifest names.
+
+        With `cost_explorer`, AWS is asked for this month's total too: nothing but the request
+        itself tells whether it is allowed, so it costs what its name says, beside the day's budget.
+        """
+        found: dict[str, Probe] = {
             f"{self._settings.export} can be listed": lambda: self._layout(self._export()),
             "its newest manifest can be read": self._newest_manifest,
             "a file of it can be downloaded": self._download_one,
         }
+        budget = self._settings.cost_explorer and self._settings.cost_explorer.daily_budget
+        price = aws_cost_explorer.PRICE_OF_A_REQUEST
+        if budget and budget >= price:
+            found[f"Cost Explorer tells totals (for {price} USD)"] = self._ask_cost_explorer
+        return found
 
     def _newest_manifest(self) -> _Manifest:
         export = self._export()
@@ -152,6 +161,12 @@ class Aws:
                     f"{export.url}/{manifest.files[0]}: is named by the manifest but gone; AWS is "
                     f"rewriting the export, try again in a quarter of an hour"
                 ) from None
+
+    def _ask_cost_explorer(self) -> None:
+        today = datetime.now(UTC).date()
+        month = aws_cost_explorer.asked_months(Window.of_period(period_of(today)), today)
+        assert month is not None, "this month has begun"
+        CostExplorer(self._access(), lambda: True).first_page(month)
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep the manifest and the files of every month the window touches.
@@ -186,7 +201,7 @@ class Aws:
         allowance = int(settings.daily_budget / aws_cost_explorer.PRICE_OF_A_REQUEST)
         purse = store.purse(f"cost-explorer/{self._source}", today, allowance)
         try:
-            replies = CostExplorer(self._access(), purse).replies(months)
+            replies = CostExplorer(self._access(), purse.take).replies(months)
             found = list(aws_cost_explorer.totals(replies))
         except AllowanceSpent:
             said = f"the day's {settings.daily_budget} USD for Cost Explorer are spent"
