@@ -115,7 +115,7 @@ def write(
                 f"free some space or check the permissions, nothing was changed"
             ) from error
         finally:
-            growing.close()
+            growing.abandon()
         quarantined = _proven(files, tally, delivery.source)
         return _published(files, delivery, warehouse, tally, quarantined)
 

@@ -6,6 +6,7 @@ next ones are prepared.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -55,14 +56,18 @@ class PartitionFiles:
         """Complete every file; return them by key."""
         self._write()
         self._wait()
-        self.close()
-        return {key: growing.path for key, growing in self._open.items()}
-
-    def close(self) -> None:
-        """Stop writing; files that are not finished are of no use."""
         self._pool.shutdown()
         for growing in self._open.values():
             growing.writer.close()
+        return {key: growing.path for key, growing in self._open.items()}
+
+    def abandon(self) -> None:
+        """Stop writing; files that are not finished are of no use."""
+        self._pool.shutdown(cancel_futures=True)
+        for growing in self._open.values():
+            # What there is no space for cannot be completed either: the first fault says so.
+            with suppress(OSError):
+                growing.writer.close()
 
     def _write(self) -> None:
         if not self._numbers:

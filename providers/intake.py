@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
@@ -11,7 +12,7 @@ from polars.exceptions import PanicException
 from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
 from finops.config import Config
-from finops.errors import ConfigError, DataError, Issue
+from finops.errors import ConfigError, DataError, Issue, WarehouseError
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse import Warehouse
@@ -100,8 +101,9 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
     except BaseException as error:
         # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
         # finishes it, and the raw objects are what proves them.
-        if billed is None and not replacement.is_decided(warehouse, name):
-            store.withdraw()
+        with suppress(WarehouseError):  # the fault that led here is the one to tell
+            if billed is None and not replacement.is_decided(warehouse, name):
+                store.withdraw()
         if isinstance(error, PanicException):  # no Exception: it would take the others with it
             raise DataError(
                 f"{name}: what came cannot be read ({error}); nothing of it was taken, please "

@@ -1,5 +1,6 @@
 """The ledger as a caller sees it: append batches, read entries."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from finops.ledger.note import SigningKey
 from finops.partition import Partition
 from finops.warehouse import Warehouse
 
+_COMMIT_BYTES = 1 << 18
+"""More than a header and a checkpoint take."""
 _ENTRY_WITH_INDEX = {"index": pl.Int64(), **schema.ENTRY_SCHEMA}
 
 
@@ -118,19 +121,26 @@ class Ledger:
         self._log.seal()
         self._begun_at = len(self._log.committed())
         with self._warehouse.workspace() as folder:
-            draft = self._drafted(folder / "segment.parquet", parts, facts)
+            # Held until the workspace goes: so that there is room for what commits the batch.
+            (folder / "reserve").write_bytes(os.urandom(_COMMIT_BYTES))
+            draft = self._drafted(folder, parts, facts)
         appended = None if draft is None else self._committed(draft, facts)
         self._seen_size, self._seen = None, {}
         return appended
 
     def _drafted(
         self,
-        path: Path,
+        folder: Path,
         parts: Iterable[tuple[PartitionFacts, pl.DataFrame]],
         facts: BatchFacts,
     ) -> Draft | None:
-        """Write and store everything but the header; `None`, storing nothing, without rows."""
+        """Write and store everything but the header; `None`, storing nothing, without rows.
+
+        All of it is written to `folder` before the first object is stored: what there is no space
+        for leaves nothing behind.
+        """
         lines: list[Line] = []
+        path = folder / "segment.parquet"
         digest = segment.write(path, self._checked(parts, lines))
         if digest.tree.size == 0:
             return None
@@ -143,17 +153,19 @@ class Ledger:
             manifest=canonical.digest(described),
             rules=canonical.digest(rules),
         )
-        if not self._warehouse.exists(segment.key_of(draft.segment)):
-            self._warehouse.adopt(segment.key_of(draft.segment), path)
-        self._put(segment.locator_key_of(draft.segment), bytes(digest.locator))
-        self._put(manifest.key_of(draft.manifest), described)
-        self._put(manifest.rules_key_of(draft.rules), rules)
+        beside = {
+            segment.locator_key_of(draft.segment): bytes(digest.locator),
+            manifest.key_of(draft.manifest): described,
+            manifest.rules_key_of(draft.rules): rules,
+        }
+        written = {segment.key_of(draft.segment): path}
+        for place, (key, content) in enumerate(beside.items()):
+            written[key] = folder / f"{place}"
+            written[key].write_bytes(content)
+        for key, file in written.items():
+            if not self._warehouse.exists(key):
+                self._warehouse.adopt(key, file)
         return draft
-
-    def _put(self, key: str, content: bytes) -> None:
-        """Store a content-addressed object, unless an earlier run already has."""
-        if not self._warehouse.exists(key):
-            self._warehouse.replace(key, content)
 
     def _checked(
         self, parts: Iterable[tuple[PartitionFacts, pl.DataFrame]], lines: list[Line]

@@ -2,8 +2,9 @@
 
 Credentials, region and endpoint come from boto3's own chain (`AWS_PROFILE`,
 `AWS_ENDPOINT_URL_S3`, an instance role, …). `create` is one `PUT` with `If-None-Match: *`; a
-store that ignores that header is refused at the first `create`, because two writers could both
-believe they made an object.
+store that ignores that header is refused before anything is written, because two writers could
+both believe they made an object. So is one that does not permit all that a run needs: found in
+its middle, a missing permission would leave half of it.
 """
 
 import functools
@@ -25,6 +26,8 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"412", "PreconditionFailed"}
 _BUSY = {"409", "ConditionalRequestConflict"}
 _ATTEMPTS = 5
+_PROBED: set[tuple[str, str]] = set()
+"""The stores that may be used, as this process has found."""
 _OPENING = threading.Lock()
 """Clients may be used by several threads, but not made by them at once."""
 
@@ -38,7 +41,6 @@ class S3Warehouse:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._cache = Path(_downloads().name) / hashlib.sha256(self.url.encode()).hexdigest()[:12]
-        self._probed = False
         retries = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS})
         try:
             with _OPENING:
@@ -76,6 +78,7 @@ class S3Warehouse:
             raise self._fault("list", prefix, error) from error
 
     def replace(self, key: str, content: bytes | Path) -> None:
+        self._probe()
         try:
             if isinstance(content, Path):
                 self._client.upload_file(str(content), self._bucket, self._prefix + key)
@@ -159,21 +162,30 @@ class S3Warehouse:
         )
 
     def _probe(self) -> None:
-        """Refuse a store that ignores `If-None-Match`."""
-        if self._probed:
+        """Refuse a store that ignores `If-None-Match`, or permits less than everything.
+
+        Once in a process: what is permitted is not changed every minute.
+        """
+        account = (self.url, self._client.meta.endpoint_url)
+        if account in _PROBED:
             return
         key = f".probe-{uuid.uuid4().hex}"
+        next(self.list(key), None)
         try:
             if not self._create(key, b"1") or self._create(key, b"2"):
                 raise WarehouseError(
                     f"{self.url}: this store ignores 'If-None-Match: *', so two writers could "
                     f"overwrite each other's ledger; use one that honours it (AWS S3 does)"
                 )
+            self.read(key)
         finally:
             self.delete(key)
-        self._probed = True
+        _PROBED.add(account)
 
     def _fault(self, verb: str, key: str, error: Exception) -> WarehouseError | KeyError:
+        if isinstance(error, boto3.exceptions.S3UploadFailedError):
+            cause = error.__context__  # what S3 answered; the error itself is only its text
+            error = cause if isinstance(cause, ClientError) else error
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
         if code in _MISSING:
             return KeyError(key)

@@ -232,6 +232,21 @@ def test_an_unusable_bill_is_refused_and_nothing_is_touched(
     assert fingerprint(acme) == before
 
 
+def test_a_wrong_type_in_row_400_000_changes_no_byte(acme: Path, finops: Finops) -> None:
+    assert finops("run", *SEPTEMBER).code == 0
+    header, *lines = BILL.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [lines[row % len(lines)] for row in range(420_000)]
+    amount = lines[(400_000 - 1) % len(lines)].split(",")[1]
+    rows[400_000 - 1] = rows[400_000 - 1].replace(amount, "twelve", 1)
+    (acme / "bills" / "september.csv").write_text("".join([header, *rows]), encoding="utf-8")
+    before = fingerprint(acme)
+    ran = finops("run", *SEPTEMBER)
+    assert ran.code == 1
+    said = "september.csv: row 400000: BilledCost: 'twelve' is no finite number"
+    assert_plain(ran.err, [said, "correct it at the source"])
+    assert fingerprint(acme) == before
+
+
 def test_a_period_without_an_end_may_say_so_by_the_year_9999(acme: Path, finops: Finops) -> None:
     with_cell(9, "ChargePeriodEnd", "9999-12-31 00:00:00")(acme)
     ran = finops("run", *SEPTEMBER)
