@@ -297,7 +297,7 @@ def test_lost_samples_erase_no_charge(account: Account, store: RawStore, tmp_pat
     for key in list(warehouse.list("samples/")):
         warehouse.delete(key)
     delivery = account.at("01 12:00:00", instance("i1"))
-    with pytest.raises(DataError, match=r"0\.75 USD were billed for these days before"):
+    with pytest.raises(DataError, match=r"0\.75 USD were billed before"):
         charges.write(account.provider.charges(delivery, store.path), delivery, warehouse)
 
 

@@ -94,6 +94,7 @@ def take(provider: str, base: Path) -> None:
     intake.take(config, LocalWarehouse(base / "warehouse"), Taking("s", WINDOW))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("provider", "name"), [(provider, name) for provider, names in FILES.items() for name in names]
 )
