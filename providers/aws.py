@@ -26,7 +26,7 @@ from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
-from providers.base import Bill, Probe, Settings
+from providers.base import Bill, Probe, Settings, without_user
 from providers.http import parse_json
 
 _ATTEMPTS = 3
@@ -76,7 +76,7 @@ class AwsSettings(Settings):
     @field_validator("export")
     @classmethod
     def _names_an_export(cls, value: str) -> str:
-        place = value.rstrip("/")
+        place = without_user(value.rstrip("/"))
         bucket, _, root = place.removeprefix("s3://").partition("/")
         if place.startswith("s3://") and not (bucket and root):
             raise ValueError(f"{value!r} names no export; write s3://bucket/prefix/export-name")

@@ -23,7 +23,7 @@ from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from providers import azure_focus, azure_runs, billing_months
 from providers.azure_runs import Gone, Part, Run, Stored
-from providers.base import Address, Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings, without_user
 
 _ATTEMPTS = 3
 _MANIFEST, _DATA, _QUERY = "manifest", "data", "query"
@@ -58,6 +58,7 @@ class AzureSettings(Settings):
         place = value.rstrip("/")
         if "://" not in place:
             return place
+        without_user(place)
         scheme, _, rest = place.partition("://")
         if scheme not in {"https", "http"} or "?" in place or rest.count("/") < 2:  # noqa: PLR2004
             raise ValueError(

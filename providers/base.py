@@ -47,6 +47,15 @@ def address(value: str) -> str:
     return value.rstrip("/")
 
 
+def without_user(place: str) -> str:
+    """Check that `scheme://…` names no user or password, as `address` does; a folder may hold @."""
+    if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "holds a user or a password; leave it out, and give credentials in environment variables"
+        )
+    return place
+
+
 Address = Annotated[str, AfterValidator(address)]
 """The type of a setting that is an address."""
 
@@ -60,6 +69,7 @@ __all__ = [
     "Told",
     "WorkloadProvider",
     "address",
+    "without_user",
 ]
 
 Probe = Callable[[], object]

@@ -174,8 +174,12 @@ class GitHubActions:
             used = self._usage_of_yesterday(api)
             timed = {item.repository for item in used if item.is_runner_time}
             known = self._settings.repositories or sorted(filter(None, timed))
-            for repository in known[:1]:
-                api.get(f"/repos/{repository}/actions/runs", {"per_page": "1"})
+            if not known:
+                raise Transient(
+                    f"sources.{self._source}: no repository had runner minutes yesterday, so there "
+                    f"was none to try the token on; ask again tomorrow, or name 'repositories'"
+                )
+            api.get(f"/repos/{known[0]}/actions/runs", {"per_page": "1"})
 
     def _usage_of_yesterday(self, api: Replies) -> list[Item]:
         day = datetime.now(UTC).date() - timedelta(days=1)

@@ -100,9 +100,16 @@ class RunPod:
     def _any_billing(self, api: Replies, older: Replies) -> None:
         today = datetime.now(UTC).date()
         yesterday = Window(today - _DAY, today)
-        for name in self._wanted():
-            must = self._demands(name)
-            runpod_billing.asked(PRODUCTS[name], yesterday, api, older, must=must)
+        asked = {
+            name: runpod_billing.asked(
+                PRODUCTS[name], yesterday, api, older, must=self._demands(name)
+            )
+            for name in self._wanted()
+        }
+        replies = {name: reply for name, reply in asked.items() if reply is not None}
+        missing = [name for name in asked if name not in replies]
+        total = runpod_billing.account_total(yesterday, api) if missing else None
+        runpod_billing.demand_nothing_hidden(total, replies, missing)
 
     def _wanted(self) -> Iterable[str]:
         return PRODUCTS if self._settings.products is None else self._settings.products

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from finops.config import SourceConfig
 from finops.errors import ConfigError
+from finops.warehouse import open_warehouse
 from providers import registry
+from providers.aws import AwsSettings
+from providers.azure import AzureSettings
+from providers.base import without_user
 
 SECRET = "S3CRETPW"
 NEEDED: dict[str, dict[str, Any]] = {
@@ -81,3 +86,25 @@ def test_a_key_in_the_path_of_a_bill_is_refused_and_not_repeated(value: str) -> 
     with pytest.raises(ConfigError, match=r"sources\.main\.path: ") as caught:
         connect("focus", {"path": value})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["s3://KEY:SECRET@bucket/exports/x", "https://u:pw@host/c/r/x"])
+def test_places_with_a_user_are_refused_without_repeating_it(place: str) -> None:
+    with pytest.raises(ValueError, match="holds a user or a password") as caught:
+        without_user(place)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/odd@key", "folder@home", "https://host/c/r/x"])
+def test_places_without_a_user(place: str) -> None:
+    assert without_user(place) == place
+
+
+def test_exports_and_the_warehouse_take_no_keys() -> None:
+    with pytest.raises(ValidationError, match="holds a user or a password"):
+        AwsSettings(export="s3://KEY:SECRET@bucket/exports/x")
+    with pytest.raises(ValidationError, match="holds a user or a password"):
+        AzureSettings(export="https://u:pw@account.blob.core.windows.net/c/root/x")
+    with pytest.raises(ConfigError, match="holds a key") as caught:
+        open_warehouse("s3://KEY:SECRET@bucket")
+    assert "SECRET" not in str(caught.value)

@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from finops import checks, config, gpus
-from finops.errors import ConfigError, DataError, Terminal
+from finops.errors import ConfigError, DataError, Terminal, Transient
 from finops.normalize import canonical
 from finops.partition import Window
 from finops.raw import Delivery, RawStore
@@ -340,6 +340,9 @@ def test_probes_try_billing_and_one_repository(github: GitHubActions, script: Sc
     billing, jobs_of_one = github.probes().values()
     billing()
     with pytest.raises(Terminal, match=r"'Actions' \(read\)"):
+        jobs_of_one()
+    script.on(USAGE, Answer(b'{"usageItems": []}'))
+    with pytest.raises(Transient, match="no repository had runner minutes yesterday"):
         jobs_of_one()
 
 

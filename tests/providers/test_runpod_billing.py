@@ -137,3 +137,13 @@ def test_a_product_that_is_refused_later_keeps_its_charges(
     with pytest.raises(Terminal, match="may have charges"):
         intake.take(configured, warehouse, Taking(SOURCE, WINDOW))
     assert {key: warehouse.read(key) for key in warehouse.list("")} == before
+
+
+def test_a_probe_sees_what_the_key_may_not_read(provider: RunPod, script: Script) -> None:
+    script.on("/v2/pods", PODS)
+    script.on("/v2/billing/.*|/v1/billing/.*", NO)
+    script.on("/v2/billing", NO)
+    script.on("/v2/billing/pods", BILLING)
+    *_, billing = provider.probes().values()
+    with pytest.raises(Terminal, match="answered 403 or 404 for the billing of serverless"):
+        billing()
