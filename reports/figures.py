@@ -41,9 +41,12 @@ def share(value: Decimal) -> str:
 
 
 def relative(after: Decimal, before: Decimal) -> str:
-    """Say how much `after` differs from `before`: `+27 %`, or `new` without a before."""
+    """Say how much `after` differs from `before`: `+27 %`, or `new` without a before.
+
+    Of a credit there is no part to tell.
+    """
     if before <= 0:
-        return "new" if after > 0 else ""
+        return "new" if before == 0 < after else ""
     part = money.CONTEXT.divide(money.CONTEXT.subtract(after, before), before) * 100
     whole = _rounded(part, Decimal(1))
     return f"+{whole} %" if whole > 0 else f"{_signed(whole, str(abs(whole)))} %"
