@@ -25,6 +25,9 @@ ID_LENGTH = 32
 
 _WORDS = tuple(c for c in focus.CONTENT if c.kind in {Kind.TEXT, Kind.JSON})
 _NUMBERS = tuple(c for c in focus.CONTENT if c.kind not in {Kind.TEXT, Kind.JSON})
+_STATUS = "x_Provisional"
+"""How final a charge is says nothing of which one it is: when it becomes final it stays the same."""
+
 _PLACE = "~place"
 _SLICE_ROWS = 1 << 16  # small enough for the processor's cache
 _SHAPE = "~shape"
@@ -256,6 +259,8 @@ def _shape(numbers: pl.DataFrame) -> pl.Expr:
     """Set the bit of every column that has a value; later columns take higher bits."""
     shape = pl.lit(0, pl.UInt64)
     for place, column in enumerate(_NUMBERS):
+        if column.name == _STATUS:
+            continue
         nulls = numbers.get_column(column.name).null_count()
         if nulls < len(numbers):
             present = pl.col(column.name).is_not_null() if nulls else pl.lit(value=True)
@@ -272,7 +277,7 @@ def _digests(rows: pl.DataFrame) -> pl.Series:
     """Hash rows of one shape, each laid out as a fixed number of eight-byte words."""
     laid_out = [pl.col(_SHAPE, *_SAID)]
     for column in _NUMBERS:
-        if _has_values(rows, column.name):
+        if column.name != _STATUS and _has_values(rows, column.name):
             laid_out += _eight_bytes(column)
     table = rows.select(pl.concat_arr(laid_out)).to_series()
     width = pa.binary(8 * table.dtype.size)  # type: ignore[attr-defined]

@@ -84,6 +84,7 @@ class _Tally:
     outside_rows: int = 0
     quarantined_rows: int = 0
     billed: Totals = field(default_factory=dict)
+    outside_billed: Totals = field(default_factory=dict)
     rounding: Totals = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     broken: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -179,8 +180,10 @@ def _take_batch(
     inside = rows if is_inside.all() else rows.filter(is_inside)
     if len(inside) < len(rows):
         outside = rows.filter(~is_inside)
+        amounts = billed(outside)
         tally.outside_rows += len(outside)
-        _see(tally, raw, len(outside), billed(outside))
+        _add(tally.outside_billed, amounts)
+        _see(tally, raw, len(outside), amounts)
     if inside.is_empty():
         return
     _add(tally.rounding, batches.rounding(inside))
@@ -252,8 +255,8 @@ def _published(
         for key in warehouse.list(f"{table}/provider={delivery.provider}/source={delivery.source}/")
         if key not in files and _in_scope(key, delivery)
     ]
-    if not files and not delivery.is_empty_for_sure:
-        _demand_nothing_lost(stale, delivery, warehouse)
+    if not delivery.is_empty_for_sure:
+        _demand_nothing_lost(files, stale, delivery, warehouse)
     with warehouse.workspace() as folder:
         for place, key in enumerate(stale):
             if key.startswith(f"{CHARGES}/"):
@@ -284,18 +287,32 @@ def _published(
     )
 
 
-def _demand_nothing_lost(stale: Sequence[str], delivery: Delivery, warehouse: Warehouse) -> None:
-    """Refuse a delivery without rows where there were some: that is what a failed export is."""
-    lost: Totals = {}
-    for key in stale:
-        kept = pl.read_parquet(warehouse.local(key), columns=_MONEY, glob=False)
-        _add(lost, billed(kept))
-    if lost:
-        said = ", ".join(f"{money.text(amount)} {currency}" for currency, amount in lost.items())
-        raise DataError(
-            f"{delivery.source}: the bill holds no rows, although {said} were billed for these "
-            f"days before; export it again (nothing was taken back)"
-        )
+def _demand_nothing_lost(
+    files: Iterable[str], stale: Sequence[str], delivery: Delivery, warehouse: Warehouse
+) -> None:
+    """Refuse a month without rows where there were some: that is what a failed export is.
+
+    A day may lose its rows while others of its month have some: that is a restatement.
+    """
+    told = {_period(key) for key in files}
+    for period in sorted({_period(key) for key in stale} - told):
+        lost: Totals = {}
+        for key in stale:
+            if _period(key) == period:
+                kept = pl.read_parquet(warehouse.local(key), columns=_MONEY, glob=False)
+                _add(lost, billed(kept))
+        if lost:
+            said = ", ".join(f"{money.text(sum_)} {currency}" for currency, sum_ in lost.items())
+            raise DataError(
+                f"{delivery.source}: the bill holds no rows of {period}, although {said} were "
+                f"billed before; export it again (nothing was taken back)"
+            )
+
+
+def _period(key: str) -> str:
+    partition = Partition.from_key(key)
+    assert partition is not None, f"{key} is a partition's"
+    return partition.period
 
 
 def _in_scope(key: str, delivery: Delivery) -> bool:
@@ -320,10 +337,15 @@ def _issues(delivery: Delivery, tally: _Tally) -> Iterable[Issue]:
             Severity.WARNING,
         )
     if tally.outside_rows:
+        is_one = tally.outside_rows == 1
+        # Days are cut out of what is sent; whole months should hold all that is sent for them.
+        is_whole = delivery.scope.days is None
         yield Issue(
             delivery.source,
-            f"{tally.outside_rows} rows lie outside the dates asked for and were left alone",
-            Severity.INFO,
+            f"{tally.outside_rows} {'row' if is_one else 'rows'} worth "
+            f"{money.by_currency(tally.outside_billed)} {'lies' if is_one else 'lie'} outside the "
+            f"dates asked for and {'was' if is_one else 'were'} left alone",
+            Severity.WARNING if is_whole else Severity.INFO,
         )
     for currency, amount in sorted(tally.rounding.items()):
         if amount:

@@ -265,7 +265,10 @@ EXTENSIONS = (
 )
 
 CONTENT = (*COST_AND_USAGE, *EXTENSIONS)
-"""What a charge says. New columns go to the end: a charge's identity reads them in this order."""
+"""What a charge says. New columns go to the end: a charge's identity reads them in this order.
+
+All of them but `x_Provisional` are part of it.
+"""
 
 PROVENANCE = (
     Column("x_ChargeId", TEXT, OURS, "SHA-256 of the row's content and its place among equals"),

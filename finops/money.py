@@ -6,7 +6,7 @@ integer count of 10⁻¹⁸ of the currency (an *atom*). Binary floats never hol
 
 import decimal
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import polars as pl
@@ -48,6 +48,11 @@ def text(value: Decimal) -> str:
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
     return "0" if plain in {"-0", ""} else plain
+
+
+def by_currency(amounts: Mapping[str, Decimal]) -> str:
+    """Write amounts in a sentence: `12.5 EUR, 3 USD`."""
+    return ", ".join(f"{text(amount)} {currency}" for currency, amount in sorted(amounts.items()))
 
 
 def split(whole: Decimal, shares: Sequence[int]) -> list[Decimal]:

@@ -227,7 +227,7 @@ def _value(column: Column, delivered: str, dtype: pl.DataType) -> pl.Expr:
         case Kind.MONEY | Kind.PRICE | Kind.QUANTITY:
             return _decimal(source, dtype)
         case Kind.TIME:
-            return _time(source, dtype)
+            return as_time(source, dtype)
         case Kind.JSON:
             return _json(source, dtype)
         case Kind.COUNT:
@@ -249,7 +249,8 @@ def _plain_text(source: pl.Expr) -> pl.Expr:
     return source.cast(pl.String).str.strip_chars()
 
 
-def _time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def as_time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Read times as `canonical` does: UTC, to the microsecond; null for what is none."""
     if isinstance(dtype, pl.Datetime):
         near = _nearer(source, dtype, _DAY_UNITS.get(dtype.time_unit))
         zoned = (

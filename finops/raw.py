@@ -78,8 +78,10 @@ class Delivery:
 class RawStore:
     """Keeps raw objects in the warehouse, and can take back what a refused delivery added."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, owner: str = "") -> None:
+        """Keep objects for `owner`, such as a source: each keeps a receipt of its own."""
         self._warehouse = warehouse
+        self._owner = owner
         self._added: list[str] = []
 
     def keep(
@@ -88,7 +90,7 @@ class RawStore:
         """Store `content` verbatim with its receipt; what is already kept stays as it is."""
         digest, size = _digest(content)
         kept = RawObject(digest, size, name, dict(receipt or {}))
-        receipt_key = f"{kept.key}.{_short_name(name)}.json"
+        receipt_key = self._receipt_key(kept.key, name)
         if not self._is_intact(digest):
             # What lies there is not what its name says: the right bytes are at hand to mend it.
             self._warehouse.replace(kept.key, content)
@@ -124,11 +126,16 @@ class RawStore:
         """Note that these kept objects are what `source` looked like at `at`.
 
         For a provider that tells only what is now: `samples` gives it what earlier fetches saw.
+        A sample stays, also when the delivery it came with is refused: it can not be had again.
         """
         for kept in sample:
             place = f"{at.astimezone(UTC):{_SAMPLED_AT}}/{_short_name(kept.name)}"
             key = f"{SAMPLES}/source={source}/{place}.{kept.sha256[:16]}.json"
-            self._add(key, json.dumps(asdict(kept), sort_keys=True, indent=1).encode())
+            if not self._warehouse.exists(key):
+                note = json.dumps(asdict(kept), sort_keys=True, indent=1).encode()
+                self._warehouse.replace(key, note)
+            stays = {kept.key, self._receipt_key(kept.key, kept.name)}
+            self._added = [added for added in self._added if added not in stays]
 
     def samples(self, source: str, start: datetime, end: datetime) -> list[RawObject]:
         """Give what was remembered of `source` from `start` until before `end`, oldest first.
@@ -164,10 +171,19 @@ class RawStore:
         return Purse(self._warehouse, name, day, allowance)
 
     def withdraw(self) -> None:
-        """Remove what this store added: a refused delivery leaves the warehouse as it was."""
+        """Remove what this store added and did not remember: a refused delivery leaves no trace."""
         for key in reversed(self._added):
-            self._warehouse.delete(key)
+            if not self._is_shared(key):
+                self._warehouse.delete(key)
         self._added.clear()
+
+    def _receipt_key(self, key: str, name: str) -> str:
+        return f"{key}.{_short_name(f'{self._owner}/{name}')}.json"
+
+    def _is_shared(self, key: str) -> bool:
+        """Tell whether somebody else has a receipt for these bytes; ours are removed before them."""
+        is_raw = key.startswith(f"{RAW}/") and "." not in key
+        return is_raw and any(self._warehouse.list(f"{key}."))
 
     def _noted(self, key: str) -> RawObject:
         try:

@@ -18,15 +18,15 @@ from pydantic import Field, field_validator
 
 from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
-from finops.partition import Window
+from finops.partition import Window, period_of
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout
+from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout, billing_months
 from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
 from providers.aws_s3 import BucketExport, FolderExport, Gone, Stored
-from providers.base import Bill, Probe, Settings
+from providers.base import Bill, Probe, Settings, without_user
 from providers.http import parse_json
 
 _ATTEMPTS = 3
@@ -76,7 +76,7 @@ class AwsSettings(Settings):
     @field_validator("export")
     @classmethod
     def _names_an_export(cls, value: str) -> str:
-        place = value.rstrip("/")
+        place = without_user(value.rstrip("/"))
         bucket, _, root = place.removeprefix("s3://").partition("/")
         if place.startswith("s3://") and not (bucket and root):
             raise ValueError(f"{value!r} names no export; write s3://bucket/prefix/export-name")
@@ -111,7 +111,7 @@ class Aws:
     """The bill of one AWS organization or account, as its data export delivers it."""
 
     NAME: ClassVar[str] = "aws"
-    NEEDS: ClassVar[str] = "an AWS data export (FOCUS 1.2 or CUR 2.0) to S3, and read access to it"
+    NEEDS: ClassVar[str] = "an AWS data export to S3, and read access to it"
     LOOKBACK_DAYS: ClassVar[int] = 15
     settings_model: ClassVar[type[Settings]] = AwsSettings
 
@@ -123,12 +123,21 @@ class Aws:
         self._name = settings.export.rpartition("/")[2]
 
     def probes(self) -> Mapping[str, Probe]:
-        """Look for the export, its newest manifest and the first file that the manifest names."""
-        return {
+        """Look for the export, its newest manifest and the first file that the manifest names.
+
+        With `cost_explorer`, AWS is asked for this month's total too: nothing but the request
+        itself tells whether it is allowed, so it costs what its name says, beside the day's budget.
+        """
+        found: dict[str, Probe] = {
             f"{self._settings.export} can be listed": lambda: self._layout(self._export()),
             "its newest manifest can be read": self._newest_manifest,
             "a file of it can be downloaded": self._download_one,
         }
+        budget = self._settings.cost_explorer and self._settings.cost_explorer.daily_budget
+        price = aws_cost_explorer.PRICE_OF_A_REQUEST
+        if budget and budget >= price:
+            found[f"Cost Explorer tells totals (for {price} USD)"] = self._ask_cost_explorer
+        return found
 
     def _newest_manifest(self) -> _Manifest:
         export = self._export()
@@ -152,6 +161,12 @@ class Aws:
                     f"{export.url}/{manifest.files[0]}: is named by the manifest but gone; AWS is "
                     f"rewriting the export, try again in a quarter of an hour"
                 ) from None
+
+    def _ask_cost_explorer(self) -> None:
+        today = datetime.now(UTC).date()
+        month = aws_cost_explorer.asked_months(Window.of_period(period_of(today)), today)
+        assert month is not None, "this month has begun"
+        CostExplorer(self._access(), lambda: True).first_page(month)
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Keep the manifest and the files of every month the window touches.
@@ -186,7 +201,7 @@ class Aws:
         allowance = int(settings.daily_budget / aws_cost_explorer.PRICE_OF_A_REQUEST)
         purse = store.purse(f"cost-explorer/{self._source}", today, allowance)
         try:
-            replies = CostExplorer(self._access(), purse).replies(months)
+            replies = CostExplorer(self._access(), purse.take).replies(months)
             found = list(aws_cost_explorer.totals(replies))
         except AllowanceSpent:
             said = f"the day's {settings.daily_budget} USD for Cost Explorer are spent"
@@ -206,7 +221,9 @@ class Aws:
         for kept in delivery.objects:
             if kept.receipt.get("kind") != _DATA:
                 continue
-            yield Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+            bill = Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+            month = kept.receipt.get("month")
+            yield billing_months.placed(bill, [month]) if month else bill
 
     @staticmethod
     def as_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
@@ -242,7 +259,7 @@ class Aws:
             except Gone:
                 return []
             try:
-                kept = self._files(export, before, store)
+                kept = self._files(export, before, month, store)
                 after = self._manifest(export, layout, month)
             except Gone:
                 continue
@@ -260,13 +277,15 @@ class Aws:
         files = layout.files(document, stored.uri)
         return _Manifest(content, stored, layout.run(document), files)
 
-    def _files(self, export: _Export, manifest: _Manifest, store: RawStore) -> list[RawObject]:
+    def _files(
+        self, export: _Export, manifest: _Manifest, month: str, store: RawStore
+    ) -> list[RawObject]:
         with tempfile.TemporaryDirectory(prefix="finops-aws-") as folder:
             target = Path(folder) / "download"
             kept = []
             for path in manifest.files:
                 stored = export.download(path, target)
-                receipt = _receipt(_DATA, stored, manifest.execution)
+                receipt = {**_receipt(_DATA, stored, manifest.execution), "month": month}
                 kept.append(store.keep(target, stored.uri, receipt))
             return kept
 

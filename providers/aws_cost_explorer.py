@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_GetCostA
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,7 +16,6 @@ from typing import Any
 
 from finops.errors import Transient
 from finops.partition import Window
-from finops.purse import Purse
 from providers.aws_access import FAULTS, Access, fault
 from providers.paging import pages
 
@@ -40,11 +39,14 @@ class AllowanceSpent(Exception):
 
 
 class CostExplorer:
-    """The Cost Explorer of one account."""
+    """The Cost Explorer of one account.
 
-    def __init__(self, access: Access, purse: Purse) -> None:
+    `may_ask` is asked before each request, so that a purse can say no.
+    """
+
+    def __init__(self, access: Access, may_ask: Callable[[], bool]) -> None:
         self._client = access.client("ce", _PLACE)
-        self._purse = purse
+        self._may_ask = may_ask
 
     def replies(self, periods: Window) -> list[dict[str, Any]]:
         """Ask for the months of `periods`, page by page; a month must have begun to be asked for.
@@ -54,8 +56,12 @@ class CostExplorer:
         """
         return list(pages(lambda token: self._page(periods, token), _PLACE))
 
+    def first_page(self, periods: Window) -> dict[str, Any]:
+        """Ask once only, to see whether one may; raises as `replies` does."""
+        return self._page(periods, None)[0]
+
     def _page(self, periods: Window, token: str | None) -> tuple[dict[str, Any], str | None]:
-        if not self._purse.take():
+        if not self._may_ask():
             raise AllowanceSpent
         asked: dict[str, Any] = {
             "TimePeriod": {"Start": periods.start.isoformat(), "End": periods.end.isoformat()},

@@ -69,6 +69,23 @@ _SERVICES = {
 }
 _CATEGORY_OF_SERVICE = {code: name for name, codes in _SERVICES.items() for code in codes}
 
+_INSTANCE = r"BoxUsage|SpotUsage|HeavyUsage|ReservedUsage|DedicatedUsage|UnusedBox|UnusedDed"
+_SUBCATEGORIES = {
+    "AI Platforms": ("AmazonSageMaker",),
+    "Caching": ("AmazonElastiCache",),
+    "Containers": ("AmazonECS", "AmazonEKS"),
+    "Content Delivery": ("AmazonCloudFront",),
+    "Data Processing": ("AWSGlue", "ElasticMapReduce"),
+    "Data Warehouses": ("AmazonRedshift",),
+    "Generative AI": ("AmazonBedrock", "AmazonBedrockService"),
+    "NoSQL Databases": ("AmazonDynamoDB",),
+    "Object Storage": ("AmazonS3", "AmazonGlacier"),
+    "Observability": ("AmazonCloudWatch",),
+    "Relational Databases": ("AmazonRDS",),
+    "Serverless Compute": ("AWSLambda",),
+}
+_SUBCATEGORY_OF_SERVICE = {code: name for name, codes in _SUBCATEGORIES.items() for code in codes}
+
 # One entry of a map as JSON; AWS prefixes the tags that users made, FOCUS wants them bare.
 _ENTRY = r'^\{"key":"(?:user[_:])?((?:[^"\\]|\\.)*)","value":(.*)\}$'
 _USER_PREFIX = r'([{,]\s*)"user[_:]'
@@ -213,6 +230,7 @@ class _Lines:
             "HostProviderName": pl.lit("AWS"),
             "ServiceName": pl.coalesce(service, self._text("product_product_name"), code),
             "ServiceCategory": _service_category(code, usage_type),
+            "ServiceSubcategory": _service_subcategory(code, usage_type),
             "RegionId": self._text("product_region_code"),
             "AvailabilityZone": self._text("line_item_availability_zone"),
             "ResourceId": self._text("line_item_resource_id"),
@@ -323,4 +341,22 @@ def _service_category(code: pl.Expr, usage_type: pl.Expr) -> pl.Expr:
         .when(is_ec2 & usage_type.str.contains(r"DataTransfer|NatGateway|LoadBalancer"))
         .then(pl.lit("Networking"))
         .otherwise(code.replace_strict(_CATEGORY_OF_SERVICE, default="Other"))
+    )
+
+
+def _service_subcategory(code: pl.Expr, usage_type: pl.Expr) -> pl.Expr:
+    """Class a service more finely; what cannot be told is the category's Other."""
+    is_ec2 = code == "AmazonEC2"
+    other = pl.format("Other ({})", _service_category(code, usage_type))
+    return (
+        pl.when(is_ec2 & usage_type.str.contains(r"EBS:"))
+        .then(pl.lit("Block Storage"))
+        .when(is_ec2 & usage_type.str.contains(_INSTANCE))
+        .then(pl.lit("Virtual Machines"))
+        .otherwise(
+            pl.coalesce(
+                code.replace_strict(_SUBCATEGORY_OF_SERVICE, default=None, return_dtype=pl.String),
+                other,
+            )
+        )
     )

@@ -9,6 +9,7 @@ A legacy Cost and Usage Report, in either of its overwrite modes:
 
     <report>/20261001-20261101/<report>-Manifest.json
     <report>/20261001-20261101/[<assembly>/]<report>-00001.csv.gz
+    <report>/<report>/year=2026/month=10/<report>-00001.snappy.parquet   (made for Athena)
 """
 
 import re
@@ -45,6 +46,8 @@ class Layout:
     run_key: str
     data: str
     """The folder below the export that holds the files; empty when it is the export's own."""
+    usual: re.Pattern[str]
+    """How the path of a file below that folder begins."""
 
     def manifest(self, month: str) -> str:
         """Give the place of a month's manifest, below the export."""
@@ -68,12 +71,17 @@ class Layout:
         return str(document.get(self.run_key, ""))
 
     def _below(self, file: str, uri: str) -> str:
-        folder = "/".join(filter(None, (self.name, self.data)))
-        _, marker, path = f"/{file}".partition(f"/{folder}/")
-        if not marker or ".." in path.split("/"):
+        folder = [part for part in (self.name, self.data) if part]
+        parts = file.split("/")
+        after = range(len(folder), len(parts))
+        paths = ["/".join(parts[at:]) for at in after if parts[at - len(folder) : at] == folder]
+        # The prefix, or the report itself, may hold a folder of the report's own name.
+        usual = [path for path in paths if self.usual.match(path)]
+        path = (usual or paths[:1] or [""])[-1]
+        if not path or ".." in path.split("/"):
             raise Terminal(
-                f"{uri}: names {file!r}, which is not below /{folder}/; point the source's "
-                f"'export' at the export this manifest belongs to"
+                f"{uri}: names {file!r}, which is not below /{'/'.join(folder)}/; point the "
+                f"source's 'export' at the export this manifest belongs to"
             )
         return "/".join(filter(None, (self.data, path)))
 
@@ -87,11 +95,12 @@ def find(export: Folders, name: str, source: str) -> Layout:
         if match
     }
     if months:
-        return Layout(name, months, "dataFiles", "executionId", "data")
+        return Layout(name, months, "dataFiles", "executionId", "data", _DATA_EXPORT_MONTH)
     reports = map(_REPORT_MONTH.fullmatch, export.folders(""))
     months = {f"{match[1]}-{match[2]}": match[0] for match in reports if match}
     if months:
-        return Layout(name, months, "reportKeys", "assemblyId", "")
+        usual = re.compile(rf"\d{{8}}-\d{{8}}/|{re.escape(name)}/year=")
+        return Layout(name, months, "reportKeys", "assemblyId", "", usual)
     raise Terminal(
         f"sources.{source}.export: {export.url} holds no metadata/BILLING_PERIOD=… folder, so it is "
         f"no data export or AWS has not delivered yet (the first takes up to a day); write "

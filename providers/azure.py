@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
-import polars as pl
 from pydantic import Field, field_validator
 
 from finops import credentials, tabular
 from finops.errors import FinopsError, Issue, Severity, Terminal, Transient
-from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import azure_focus, azure_runs
+from providers import azure_focus, azure_runs, billing_months
 from providers.azure_runs import Gone, Part, Run, Stored
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings, without_user
 
 _ATTEMPTS = 3
 _MANIFEST, _DATA, _QUERY = "manifest", "data", "query"
@@ -50,7 +48,7 @@ class AzureSettings(Settings):
     export: str
     credential_env: str | None = None
     query_scope: str | None = None
-    query_url: str = "https://management.azure.com"
+    query_url: Address = "https://management.azure.com"
     query_tolerance_percent: Decimal = Field(default=Decimal(2), ge=0)
     queries_per_day: int = Field(default=6, ge=0)
 
@@ -60,6 +58,7 @@ class AzureSettings(Settings):
         place = value.rstrip("/")
         if "://" not in place:
             return place
+        without_user(place)
         scheme, _, rest = place.partition("://")
         if scheme not in {"https", "http"} or "?" in place or rest.count("/") < 2:  # noqa: PLR2004
             raise ValueError(
@@ -71,10 +70,8 @@ class AzureSettings(Settings):
 
     @field_validator("query_url")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return _over_tls(value.rstrip("/"))
+    def _is_safe(cls, value: str) -> str:
+        return _over_tls(value)
 
     @field_validator("query_scope")
     @classmethod
@@ -115,7 +112,7 @@ class Azure:
     """The bill of one Azure scope, as its export delivers it."""
 
     NAME: ClassVar[str] = "azure"
-    NEEDS: ClassVar[str] = "an Azure FOCUS export to Blob storage, and read access to its container"
+    NEEDS: ClassVar[str] = "an Azure FOCUS export, and read access to its blobs"
     LOOKBACK_DAYS: ClassVar[int] = 10
     settings_model: ClassVar[type[Settings]] = AzureSettings
 
@@ -165,8 +162,8 @@ class Azure:
             if kept.receipt.get("kind") != _DATA:
                 continue
             rows = azure_focus.cured(tabular.scan(path(kept), kept.name), kept.name)
-            elsewhere = kept.receipt.get("taken_elsewhere", "")
-            yield Bill(kept, _without(rows, elsewhere.split(",")) if elsewhere else rows)
+            months, elsewhere = (_months(kept, fact) for fact in ("months", "taken_elsewhere"))
+            yield billing_months.placed(Bill(kept, rows), months, elsewhere)
 
     def _opened(self) -> AbstractContextManager[_Export]:
         # Azure's clients are slow to import, and a command that only lists providers needs none.
@@ -232,7 +229,8 @@ class Azure:
         self, export: _Export, run: Run, chosen: Mapping[str, Run], store: RawStore
     ) -> tuple[RawObject, ...]:
         elsewhere = ",".join(azure_runs.taken_elsewhere(run, chosen))
-        about = {"runId": run.id, "taken_elsewhere": elsewhere}
+        months = ",".join(run.months)
+        about = {"runId": run.id, "months": months, "taken_elsewhere": elsewhere}
         manifest = store.keep(run.content, run.stored.uri, _receipt(_MANIFEST, run.stored, about))
         kept = [manifest]
         with tempfile.TemporaryDirectory(prefix="finops-azure-") as folder:
@@ -375,10 +373,9 @@ def _row_counts(found: _Found, kept: Mapping[str, Sequence[RawObject]]) -> Itera
             yield Stated(run.stored.uri, frozenset(each.sha256 for each in parts), rows=run.rows)
 
 
-def _without(rows: pl.LazyFrame, months: Sequence[str]) -> pl.LazyFrame:
-    """Leave out billing months that a newer run tells; the others keep their row numbers."""
-    month = pl.col("BillingPeriodStart").cast(pl.String).str.head(len("2026-10"))
-    return rows.with_row_index(GIVEN_ROW).filter(month.is_in(list(months)).not_().fill_null(True))
+def _months(kept: RawObject, fact: str) -> list[str]:
+    told = kept.receipt.get(fact, "")
+    return told.split(",") if told else []
 
 
 def _until_today(months: Mapping[str, Run], today: date) -> Window:

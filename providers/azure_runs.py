@@ -75,6 +75,11 @@ class Run:
         """Order runs from the oldest to the newest, in the same way each time."""
         return self.made_at or _NEVER, self.stored.uri
 
+    @property
+    def months(self) -> tuple[str, ...]:
+        """Name the calendar months of its days, in order."""
+        return Window(self.first, max(self.first, self.last) + _DAY).periods()
+
     def touches(self, month: str) -> bool:
         """Tell whether any day of `month` is in this run."""
         days = Window.of_period(month)

@@ -6,9 +6,10 @@ bytes into rows and need no network, so a bill can be read again years later.
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from finops.charges import Bill
 from finops.partition import Window
@@ -22,10 +23,54 @@ class Settings(BaseModel):
     `base` is the folder of `finops.toml`: relative paths in settings start there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-__all__ = ["Bill", "ChargeProvider", "Probe", "Provider", "Settings", "Told", "WorkloadProvider"]
+def address(value: str) -> str:
+    """Check an address to ask at, and drop the slash at its end; raises `ValueError`.
+
+    Addresses are shown in messages and kept in receipts, so none may hold a credential. What is
+    refused may hold one: the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_address = False
+    if "@" in value or "?" in value or "#" in value:
+        raise ValueError(
+            "holds more than an address (a user, a password, or what follows a '?' or '#'); write "
+            "https://host only, and give credentials in environment variables"
+        )
+    if not is_address:
+        raise ValueError("is not an address; write it as https://host")
+    return value.rstrip("/")
+
+
+def without_user(place: str) -> str:
+    """Check that `scheme://…` names no user or password, as `address` does; a folder may hold @."""
+    if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "holds a user or a password; leave it out, and give credentials in environment variables"
+        )
+    return place
+
+
+Address = Annotated[str, AfterValidator(address)]
+"""The type of a setting that is an address."""
+
+__all__ = [
+    "Address",
+    "Bill",
+    "ChargeProvider",
+    "Probe",
+    "Provider",
+    "Settings",
+    "Told",
+    "WorkloadProvider",
+    "address",
+    "without_user",
+]
 
 Probe = Callable[[], object]
 """Tries one thing that must work, such as a permission; raises a `FinopsError` when it does not."""

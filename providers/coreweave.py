@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from finops import credentials, rate_card
 from finops.errors import ConfigError, DataError, Issue, Transient
@@ -21,7 +21,7 @@ from finops.partition import Window
 from finops.rate_card import RateCard
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import coreweave_rows, coreweave_usage, prometheus, rows
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.coreweave_usage import Usage
 from providers.http import Api, Reply, bearer, parse_json
 from providers.paging import pages
@@ -61,18 +61,11 @@ class CoreWeaveSettings(Settings):
     rate_card: Path
     mode: Literal["export", "prometheus"] = "export"
     api_key_env: str = "COREWEAVE_API_TOKEN"
-    api_url: str = "https://api.coreweave.com"
-    prometheus_url: str | None = None
+    api_url: Address = "https://api.coreweave.com"
+    prometheus_url: Address | None = None
     capacity_plans: bool = False
     billing_account: str | None = None
     recorded: Path | None = None
-
-    @field_validator("api_url", "prometheus_url")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/") if value else None
 
     @model_validator(mode="after")
     def _complete(self) -> "CoreWeaveSettings":
@@ -106,7 +99,7 @@ class CoreWeave:
     """The charges of one CoreWeave organization."""
 
     NAME: ClassVar[str] = "coreweave"
-    NEEDS: ClassVar[str] = "a CoreWeave API access token, and a rate card: a CSV of your prices"
+    NEEDS: ClassVar[str] = "an API access token, and a rate card of your prices"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = CoreWeaveSettings
 
@@ -241,7 +234,9 @@ def _view(api: Replies, view: str, chunk: Window) -> list[_Asked]:
         document = reply.json()
         usages = coreweave_usage.exported(document, reply.name)
         coreweave_usage.as_of(document, reply.name)
-        return _Asked(view, chunk, reply, _within(usages, chunk)), document.get("next_page_token")
+        return _Asked(view, chunk, reply, _within(usages, chunk)), coreweave_usage.next_page(
+            document, reply.name
+        )
 
     return list(pages(ask, f"{_BILLING} by {view}"))
 

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +37,8 @@ _WHERE_NOT_TOLD = {
 }
 _PRICED = (Kind.MONEY, Kind.PRICE)
 _STATED = "x_Stated"
+_BILLING_PERIOD = ("BillingPeriodStart", "BillingPeriodEnd")
+_LONGEST_SHIFT = timedelta(days=2)  # no zone is further from UTC than that
 
 
 def row(
@@ -45,14 +47,15 @@ def row(
     """Make the charge of `usage`; one that ends after `settled` is provisional.
 
     What CoreWeave delivers wins over what is said where it says nothing; prices and costs are
-    always those of `card`, and costs that CoreWeave states become `x_Stated…`.
+    always those of `card`, and costs that CoreWeave states become `x_Stated…`. So do the times of
+    its billing period, which may follow another zone: the month that holds most of it counts.
     """
     told = usage.fields
     family = told.get("x_ProductFamily") or told.get("ServiceName") or ""
     category, subcategory = _CATEGORIES.get(str(family).lower(), _OTHER)
     return {
         **_WHERE_NOT_TOLD,
-        **rows.billing_month(usage.start),
+        **_billing_month(usage),
         "ServiceCategory": category,
         "ServiceSubcategory": subcategory,
         "ServiceName": family or "CoreWeave",
@@ -120,6 +123,22 @@ def stated_costs(usages: Sequence[Usage], card: RateCard, where: str) -> Iterato
         )
 
 
+def _billing_month(usage: Usage) -> dict[str, datetime]:
+    """Give the UTC month that CoreWeave bills `usage` in, else the month of the usage.
+
+    A period that begins on September 30 at 17:00 in New York is October's. One that is no month,
+    or is told by half, decides nothing.
+    """
+    told = [usage.fields.get(name) for name in _BILLING_PERIOD]
+    if all(told):
+        start, end = (time(str(each)) for each in told)
+        month = rows.billing_month(start + (end - start) / 2)
+        shifts = zip((start, end), month.values(), strict=True)
+        if all(abs(delivered - edge) < _LONGEST_SHIFT for delivered, edge in shifts):
+            return month
+    return rows.billing_month(usage.start)
+
+
 def _cure(usage: Usage, card: RateCard) -> str:
     if usage.sku_id is None or usage.unit is None or usage.quantity is None:
         return "CoreWeave left out the SKU, the unit or the quantity: ask its support"
@@ -161,7 +180,7 @@ def _delivered(told: Mapping[str, Any]) -> dict[str, object]:
         kind = column.kind if column else None
         if value is None or value == "":
             continue
-        if kind in _PRICED:
+        if kind in _PRICED or name in _BILLING_PERIOD:
             given[f"{_STATED}{name}"] = value
         elif kind is Kind.TIME:
             given[name] = time(value)

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from finops import gpus, money
+from finops import focus, gpus, money
 from finops.errors import DataError, Issue, Severity
+from finops.focus import Kind
 from finops.rate_card import unit_key
-from providers import prometheus
+from providers import prometheus, shapes
 from providers.prometheus import AT, VALUE
 
 PLAN = "x_CapacityPlan"
@@ -26,6 +27,7 @@ _CLUSTER, _ORGANIZATION = "cluster", "cluster_org"
 _INSTANCE_TYPE = "label_node_kubernetes_io_instance_type"
 _LABELS = (_ORGANIZATION, _CLUSTER, _INSTANCE_TYPE)
 _SAMPLES_PER_HOUR = 60
+_TIMES = tuple(column.name for column in focus.BY_NAME.values() if column.kind is Kind.TIME)
 
 INSTANCE_MINUTES = (
     f"sum by ({', '.join(_LABELS)}) "
@@ -84,16 +86,27 @@ def as_of(document: Any, name: str) -> datetime | None:
         ) from None
 
 
+def next_page(document: Any, name: str) -> str | None:
+    """Read the token of the next page; raises `DataError` for one that is no text."""
+    try:
+        return shapes.optional_text(document.get("next_page_token"))
+    except TypeError as error:
+        raise DataError(f"{name}: next_page_token: {error}; nothing of it was taken") from None
+
+
 def _usage(place: int, row: Mapping[str, Any]) -> Usage:
     quantity = row.get("PricingQuantity")
+    for name in _TIMES:
+        if row.get(name):
+            time(row[name])
     return Usage(
         place=place,
         start=time(row["ChargePeriodStart"]),
         end=time(row["ChargePeriodEnd"]),
-        sku_id=row.get("SkuId") or None,
-        unit=row.get("PricingUnit") or None,
-        quantity=None if quantity is None else _rounded(Decimal(quantity)),
-        plan=row.get(PLAN) or None,
+        sku_id=shapes.optional_text(row.get("SkuId")) or None,
+        unit=shapes.optional_text(row.get("PricingUnit")) or None,
+        quantity=None if quantity is None else _rounded(shapes.number(quantity)),
+        plan=shapes.optional_text(row.get(PLAN)) or None,
         fields=row,
     )
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
+from pydantic import field_validator
 
 from finops import companions, copies, normalize, tabular
 from finops.errors import ProviderError, Terminal, Transient
@@ -32,6 +33,20 @@ class FocusSettings(Settings):
     """`path`: a file or folder (relative to finops.toml), or `s3://bucket/key-or-prefix/`."""
 
     path: str
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_place(cls, value: str) -> str:
+        """Refuse a key in the address; what is refused is not repeated."""
+        scheme, _, rest = value.partition("://")
+        if rest and scheme != "s3":
+            raise ValueError("is neither a path nor s3://bucket/prefix/; correct it")
+        if rest and "@" in rest.partition("/")[0]:
+            raise ValueError(
+                "holds a key before the '@'; write s3://bucket/prefix/ only, and give credentials "
+                "as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or as a role"
+            )
+        return value
 
 
 class Focus:

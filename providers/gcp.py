@@ -19,7 +19,7 @@ from finops.errors import ConfigError, DataError, Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import gcp_detailed, gcp_focus, gcp_rows
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.gcp_days import Days, day_name
 from providers.gcp_queries import DAY, MONTH, Kind, Query, Table, columns, rows, totals
 from providers.gcp_spool import DayFile, Spool
@@ -49,7 +49,7 @@ class GcpSettings(Settings):
     max_bytes_billed: int = Field(default=20 << 30, ge=10 << 20)
     reuse_unchanged: bool = True
     partition_slack_days: int = Field(default=2, ge=1, le=60)
-    api_url: str | None = None
+    api_url: Address | None = None
     recorded: Path | None = None
 
     @field_validator("table")
@@ -68,7 +68,7 @@ class GcpSettings(Settings):
                 f"{value!r} is neither https:// nor a local http:// address; the token would be "
                 f"sent in the open"
             )
-        return value.rstrip("/") if value else None
+        return value
 
     @model_validator(mode="after")
     def _says_where(self) -> "GcpSettings":
@@ -84,9 +84,7 @@ class Gcp:
     """The bill of one Google Cloud billing account."""
 
     NAME: ClassVar[str] = "gcp"
-    NEEDS: ClassVar[str] = (
-        "a Cloud Billing export to BigQuery (detailed or FOCUS), and the roles to query it"
-    )
+    NEEDS: ClassVar[str] = "a billing export to BigQuery, and roles to query it"
     LOOKBACK_DAYS: ClassVar[int] = 15
     settings_model: ClassVar[type[Settings]] = GcpSettings
 

@@ -14,7 +14,7 @@ _SERVICES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("F17B-412E-CB64", "App Engine"),
     ),
     ("Storage", "Object Storage"): (("95FF-2EF5-5EA1", "Cloud Storage"),),
-    ("Storage", "File System Storage"): (("D97E-AB26-5D95", "Cloud Filestore"),),
+    ("Storage", "File Storage"): (("D97E-AB26-5D95", "Cloud Filestore"),),
     ("Databases", "Data Warehouses"): (("24E6-581D-38E5", "BigQuery"),),
     ("Analytics", "Data Processing"): (
         ("", "Cloud Dataflow"),
@@ -38,15 +38,16 @@ _SERVICES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("AI and Machine Learning", "Generative AI"): (("AEFD-7695-64FA", "Gemini API"),),
     ("Networking", "Network Infrastructure"): (("E505-1604-58F8", "Networking"),),
-    ("Networking", "Domain Name System"): (("FA26-5236-B8B5", "Cloud DNS"),),
+    ("Networking", "Network Routing"): (("FA26-5236-B8B5", "Cloud DNS"),),
     ("Management and Governance", "Observability"): (
         ("5490-F7B7-8DF6", "Cloud Logging"),
         ("58CD-E7C3-72CA", "Cloud Monitoring"),
     ),
     ("Integration", "Messaging"): (("A1E8-BE35-7EBC", "Cloud Pub/Sub"),),
-    ("Security", "Secrets Management"): (("", "Secret Manager"),),
-    ("Security", "Cryptographic Services"): (("", "Cloud Key Management Service (KMS)"),),
-    ("Developer Tools", "Development Platforms"): (("", "Artifact Registry"), ("", "Cloud Build")),
+    ("Security", "Secret Management"): (("", "Secret Manager"),),
+    ("Security", "Other (Security)"): (("", "Cloud Key Management Service (KMS)"),),
+    ("Developer Tools", "Continuous Integration and Deployment"): (("", "Cloud Build"),),
+    ("Developer Tools", "Other (Developer Tools)"): (("", "Artifact Registry"),),
     ("Identity", "Identity and Access Management"): (("", "Identity Platform"),),
 }
 

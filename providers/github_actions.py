@@ -24,7 +24,7 @@ from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from finops.workloads import Told
 from providers import github_actions_jobs, github_actions_usage, rows
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.github_actions_jobs import Gone, Machines, Prices
 from providers.github_actions_usage import PROVIDER, Account, Item
 from providers.http import Api, Reply, bearer, parse_json
@@ -59,7 +59,7 @@ class GitHubActionsSettings(Settings):
     organization: str | None = None
     enterprise: str | None = None
     token_env: str = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
-    api_url: str = "https://api.github.com"
+    api_url: Address = "https://api.github.com"
     products: tuple[str, ...] = ()
     jobs: bool = True
     repositories: tuple[str, ...] = ()
@@ -68,13 +68,6 @@ class GitHubActionsSettings(Settings):
     earlier_days: int = Field(default=3, ge=0, le=35)
     reconcile: bool = True
     recorded: Path | None = None
-
-    @field_validator("api_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
     @field_validator("repositories")
     @classmethod
@@ -106,7 +99,7 @@ class GitHubActions:
     """The charges of one organization or enterprise, and the jobs behind them."""
 
     NAME: ClassVar[str] = PROVIDER
-    NEEDS: ClassVar[str] = "a GitHub token that may read the organization's billing and its jobs"
+    NEEDS: ClassVar[str] = "a token that may read an organization's billing"
     LOOKBACK_DAYS: ClassVar[int] = 5
     settings_model: ClassVar[type[Settings]] = GitHubActionsSettings
 
@@ -181,8 +174,12 @@ class GitHubActions:
             used = self._usage_of_yesterday(api)
             timed = {item.repository for item in used if item.is_runner_time}
             known = self._settings.repositories or sorted(filter(None, timed))
-            for repository in known[:1]:
-                api.get(f"/repos/{repository}/actions/runs", {"per_page": "1"})
+            if not known:
+                raise Transient(
+                    f"sources.{self._source}: no repository had runner minutes yesterday, so there "
+                    f"was none to try the token on; ask again tomorrow, or name 'repositories'"
+                )
+            api.get(f"/repos/{known[0]}/actions/runs", {"per_page": "1"})
 
     def _usage_of_yesterday(self, api: Replies) -> list[Item]:
         day = datetime.now(UTC).date() - timedelta(days=1)

@@ -18,6 +18,7 @@ import httpx
 
 from finops import gpus, money
 from finops.errors import DataError
+from providers import rows
 from providers.github_actions_usage import PROVIDER, Item
 from providers.http import Reply
 from providers.paging import pages
@@ -166,8 +167,10 @@ def _listed(reply: Reply) -> tuple[int, list[Mapping[str, Any]]]:
     document = reply.json()
     try:
         runs = [run for run in document["workflow_runs"] if int(run["id"])]
+        for run in runs:
+            _time(run.get("updated_at"))
         return int(document["total_count"]), runs
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{reply.name}: is not a list of GitHub workflow runs as it is known "
             f"({type(error).__name__}: {error}); nothing was taken"
@@ -210,7 +213,7 @@ def _workload(
     prices: Prices,
 ) -> dict[str, object]:
     labels = [str(label) for label in job.get("labels") or ()]
-    runner = job.get("runner_name") or None
+    runner = rows.text(job.get("runner_name")) or None
     resource = machines.resource(runner)
     is_own = resource is not None or _SELF_HOSTED in labels
     sku = None if is_own else machines.sku(labels)
@@ -220,7 +223,7 @@ def _workload(
     return {
         "workload_id": f"{_id(job['run_id'])}/{_id(job.get('run_attempt') or 1)}/{_id(job['id'])}",
         "kind": "job",
-        "name": " / ".join(filter(None, (job.get("workflow_name"), job["name"]))),
+        "name": rows.text(" / ".join(filter(None, (job.get("workflow_name"), job["name"])))),
         "started_at": started,
         "ended_at": ended,
         "is_running": job["status"] != _COMPLETED,
@@ -274,4 +277,4 @@ def _id(value: Any) -> str:
 
 def _json(**given: str | None) -> str:
     known = {key: value for key, value in given.items() if value}
-    return json.dumps(known, sort_keys=True, ensure_ascii=False)
+    return rows.text(json.dumps(known, sort_keys=True, ensure_ascii=False)) or ""

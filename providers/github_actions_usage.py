@@ -160,11 +160,11 @@ def net_total(document: Any, name: str, products: Collection[str]) -> Decimal:
     """
     try:
         return money.exact_sum(
-            Decimal(one["netAmount"])
+            rows.number(one["netAmount"])
             for one in document["usageItems"]
             if not products or slug(one["product"]) in products
         )
-    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{name}: is not GitHub's usage summary as it is known "
             f"({type(error).__name__}: {error}); nothing was taken"
@@ -206,17 +206,20 @@ def row(item: Item, place: int, account: Account, fetched_at: datetime | None) -
 
 
 def _item(one: Mapping[str, Any]) -> Item:
-    organization, repository = one.get("organizationName"), one.get("repositoryName")
+    organization, repository = (
+        rows.text(one.get("organizationName")),
+        rows.text(one.get("repositoryName")),
+    )
     if repository and "/" not in repository and organization:
         repository = f"{organization}/{repository}"
     return Item(
         day=date.fromisoformat(one["date"][:10]),
         product=slug(one["product"]),
-        product_name=one["product"],
+        product_name=rows.text(one["product"]) or "",
         sku=_sku(one["sku"]),
-        sku_name=one["sku"],
+        sku_name=rows.text(one["sku"]) or "",
         quantity=_decimal(one.get("quantity")),
-        unit=one.get("unitType") or "",
+        unit=rows.text(one.get("unitType")) or "",
         price=_decimal(one.get("pricePerUnit")),
         gross=_decimal(one.get("grossAmount")),
         net=_decimal(one.get("netAmount")),
@@ -231,7 +234,7 @@ def _sku(name: str) -> str:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
+    return None if value is None else rows.number(value)
 
 
 def _account_columns(account: Account, item: Item) -> dict[str, object]:
@@ -273,11 +276,13 @@ def _runner_columns(item: Item) -> dict[str, object]:
         return {"x_InstanceType": item.sku if item.is_runner_time else None}
     with localcontext(money.CONTEXT):
         hours = (item.quantity or Decimal(0)) * known.count / _MINUTES_PER_HOUR
+    # A quantity beyond what a column holds sends the row to quarantine.
+    is_told = item.quantity is not None and hours.adjusted() < money.PRECISION - money.SCALE
     return {
         "x_InstanceType": item.sku,
         "x_GpuModel": known.model,
         "x_GpuCount": known.count,
-        "x_GpuHours": hours.quantize(money.QUANTUM) if item.quantity is not None else None,
+        "x_GpuHours": hours.quantize(money.QUANTUM) if is_told else None,
         "x_GpuMemoryGiB": known.memory_gib,
         "x_GpuFraction": Decimal(1),
     }

@@ -6,7 +6,9 @@ it appears in no message, name or receipt.
 
 import base64
 import json
+import math
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from finops.errors import Terminal, Transient
+from finops.errors import DataError, Terminal, Transient
 
 ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 120.0
@@ -27,6 +29,7 @@ _FIRST_WAIT_SECONDS = 1.0
 _JITTER = 0.25
 _EXCERPT_CHARACTERS = 200
 _EPOCH_FROM = 1_000_000_000
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BUSY = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 403})
 _DEFAULT_HEADERS = {"Accept": "application/json"}
@@ -77,14 +80,28 @@ class Reply:
 
 
 def parse_json(body: bytes, name: str) -> Any:
-    """Read JSON with its numbers as `Decimal`; raises `Transient` when it is not complete."""
+    """Read JSON with its numbers as `Decimal`; raises `Transient` when it is not complete.
+
+    Raises `DataError` for text with half a surrogate pair: nothing can store it.
+    """
     try:
-        return json.loads(body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
-    except ValueError as error:
+        document = json.loads(
+            body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
+        )
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Transient(
             f"{name}: the reply of {len(body)} bytes is not a complete JSON document ({error}); "
             f"it was probably cut off on the way, so try again"
         ) from None
+    if _SURROGATE.search(body):
+        try:
+            json.dumps(document, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{name}: holds text with half a surrogate pair, which is no character; correct "
+                f"the name or tag at the provider, nothing of it was taken"
+            ) from None
+    return document
 
 
 def _no_constant(name: str) -> None:
@@ -212,7 +229,7 @@ class Api:
 
     def _lost(self, path: str, error: Exception, attempt: int) -> Transient:
         return Transient(
-            f"{self._client.base_url.join(path)}: {type(error).__name__} "
+            f"{self._address(path)}: {type(error).__name__} "
             f"({self._redacted(str(error)) or 'no answer'}) in try {attempt} of {ATTEMPTS}; "
             f"check the network and the provider's status page, or wait for the next run"
         )
@@ -233,7 +250,11 @@ class Api:
         return f"{self._where(reply)}: answered {reply.status}{self._excerpt(reply)}; {advice}"
 
     def _where(self, reply: Reply) -> str:
-        return str(self._client.base_url.join(reply.name))
+        return self._address(reply.name)
+
+    def _address(self, name: str) -> str:
+        """Say where a request goes: below the base address, which may have a path of its own."""
+        return str(self._client.build_request("GET", name).url)
 
     def _excerpt(self, reply: Reply) -> str:
         text = " ".join(self._redacted(reply.body.decode("utf-8", "replace")).split())
@@ -278,6 +299,8 @@ def _delay(value: str, sent_at: datetime | None) -> float:
     except ValueError:
         until = _http_date(value)
         return max((until - sent_at).total_seconds(), 0.0) if until and sent_at else 0.0
+    if math.isnan(seconds):
+        return 0.0
     if seconds >= _EPOCH_FROM:
         seconds = seconds - sent_at.timestamp() if sent_at else 0.0
     return max(seconds, 0.0)
@@ -286,7 +309,7 @@ def _delay(value: str, sent_at: datetime | None) -> float:
 def _http_date(value: str | None) -> datetime | None:
     try:
         return parsedate_to_datetime(value).astimezone(UTC) if value else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
 
+from polars.exceptions import PanicException
+
 from finops import charges, money, progress, replacement, workloads
 from finops.charges import Ingested
 from finops.config import Config
-from finops.errors import ConfigError, Issue, WarehouseError
+from finops.errors import ConfigError, DataError, Issue, WarehouseError
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.warehouse import Warehouse
@@ -77,11 +79,11 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
     """Bring what one source tells of a window into the warehouse.
 
     Raises `ProviderError` when it cannot be got and `DataError` when it cannot be taken; the
-    warehouse is as before then.
+    warehouse is as before then, but for samples, which can not be had again.
     """
     name = taking.source
     provider = registry.connect(name, config.source(name), config.base)
-    store = RawStore(warehouse)
+    store = RawStore(warehouse, name)
     billed, listed = None, None
     try:
         delivery = provider.fetch(taking.window, store)
@@ -96,12 +98,17 @@ def take(config: Config, warehouse: Warehouse, taking: Taking) -> Taken:
             listed = workloads.write(provider.workloads(delivery, store.path), delivery, warehouse)
             progress.advance(name, listed.rows)
         store.demand(delivery.objects)
-    except BaseException:
+    except BaseException as error:
         # Once the replacement is decided its rows will stand in the warehouse: whoever comes next
         # finishes it, and the raw objects are what proves them.
         with suppress(WarehouseError):  # the fault that led here is the one to tell
             if billed is None and not replacement.is_decided(warehouse, name):
                 store.withdraw()
+        if isinstance(error, PanicException):  # no Exception: it would take the others with it
+            raise DataError(
+                f"{name}: what came cannot be read ({error}); nothing of it was taken, please "
+                f"report it with the reply"
+            ) from None
         raise
     taken = Taken(name, provider.NAME, billed, listed)
     warehouse.replace(_receipt_key(config, taking), _receipt(taken))

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import jenkins_replies, jenkins_walk, jenkins_workloads
-from providers.base import Probe, Settings, Told
+from providers.base import Address, Probe, Settings, Told
 from providers.http import Api, Reply, basic, parse_json
 from providers.jenkins_replies import Build, Item
 from providers.jenkins_workloads import Naming, Places
@@ -47,7 +47,7 @@ class JenkinsSettings(Settings):
     replies (`api/json.json`, `job/NAME/api/json.json` …): with it no network is used.
     """
 
-    url: str
+    url: Address
     user_env: str = "JENKINS_USER"
     token_env: str = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable, not a token
     jobs: tuple[str, ...] = ("*",)
@@ -56,13 +56,6 @@ class JenkinsSettings(Settings):
     resource_id_pattern: re.Pattern[str] | None = None
     longest_build_days: int = Field(default=7, ge=1)
     recorded: Path | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
 
 @dataclass(slots=True)
@@ -98,7 +91,7 @@ class Jenkins:
     """The builds of one Jenkins controller."""
 
     NAME: ClassVar[str] = "jenkins"
-    NEEDS: ClassVar[str] = "a Jenkins user with an API token, Overall/Read and Job/Read"
+    NEEDS: ClassVar[str] = "a user with an API token, Overall/Read and Job/Read"
     LOOKBACK_DAYS: ClassVar[int] = 2
     settings_model: ClassVar[type[Settings]] = JenkinsSettings
 
@@ -111,11 +104,14 @@ class Jenkins:
 
     def probes(self) -> Mapping[str, Probe]:
         """Ask for nodes, jobs, and the builds of the first job, as a run would."""
-        return {
+        probes: dict[str, Probe] = {
             "the user may read nodes": lambda: self._probe(_nodes),
             "the user may list the jobs": lambda: self._probe(self._any_job),
             "the user may read builds": lambda: self._probe(self._any_builds),
         }
+        if self._settings.stages:
+            probes["Jenkins tells the stages of pipelines"] = lambda: self._probe(self._any_stages)
+        return probes
 
     def fetch(self, window: Window, store: RawStore) -> Delivery:
         """Ask for the nodes, and for the builds of `window` with their stages.
@@ -214,6 +210,21 @@ class Jenkins:
 
     def _any_builds(self, api: Replies) -> None:
         jenkins_walk.page(api, self._any_job(api), 0, has_parameters=self._has_parameters)
+
+    def _any_stages(self, api: Replies) -> None:
+        """Describe the first pipeline build among the newest of each job, where there is one."""
+        for job in jenkins_walk.jobs(api, self._settings.jobs):
+            newest = jenkins_walk.page(api, job, 0, has_parameters=self._has_parameters).builds
+            for build in newest:
+                if build.is_pipeline:
+                    reply = api.get(f"{job.path}/{build.number}/wfapi/describe", {}, _NO_STAGES)
+                    if reply.status in _NO_STAGES:
+                        raise Terminal(
+                            f"{reply.name}: there is no such address; install the plugin Pipeline: "
+                            f"Stage View (pipeline-rest-api), or set stages = false"
+                        )
+                    jenkins_replies.run(reply.json(), reply.name)
+                    return
 
     def _pass(self, api: Replies, window: Window, store: RawStore) -> _Found:
         found = _Found()

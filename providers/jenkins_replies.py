@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from finops.errors import DataError
-from providers import rows
+from providers import rows, shapes
 
 Parsed = TypeVar("Parsed")
 
@@ -138,15 +138,15 @@ def _read(parse: Callable[[], Parsed], name: str) -> Parsed:
 def _build(row: Mapping[str, Any], place: int) -> Build:
     queue_id = row.get("queueId")
     return Build(
-        number=int(row["number"]),
+        number=shapes.whole(row["number"]),
         path=_path(row["url"]),
-        result=row.get("result"),
+        result=shapes.optional_text(row.get("result")),
         start=_EPOCH + _ms(row["timestamp"]),
         took=_ms(row["duration"]),
         is_running=bool(row.get("building")),
         is_pipeline=str(row.get("_class", "")).endswith("WorkflowRun"),
-        node=row.get("builtOn"),
-        queue_id=None if queue_id is None else int(queue_id),
+        node=shapes.optional_text(row.get("builtOn")),
+        queue_id=None if queue_id is None else shapes.whole(queue_id),
         parameters=rows.tags(_parameters(row.get("actions") or ())) or {},
         row=place,
     )
@@ -155,18 +155,18 @@ def _build(row: Mapping[str, Any], place: int) -> Build:
 def _parameters(actions: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, object]]:
     for action in actions:
         for each in action.get("parameters") or ():
-            yield each["name"], each.get("value")
+            yield shapes.text(each["name"]), each.get("value")
 
 
 def _stage(row: Mapping[str, Any], place: int) -> Stage:
     return Stage(
         id=str(row["id"]),
-        name=row["name"],
-        status=row["status"],
+        name=shapes.text(row["name"]),
+        status=shapes.text(row["status"]),
         start=_EPOCH + _ms(row["startTimeMillis"]),
         took=_ms(row["durationMillis"]),
         paused=_ms(row.get("pauseDurationMillis")),
-        node=row.get("execNode") or None,
+        node=shapes.optional_text(row.get("execNode")) or None,
         row=place,
     )
 
@@ -174,9 +174,11 @@ def _stage(row: Mapping[str, Any], place: int) -> Stage:
 def _nodes(computers: Iterable[Mapping[str, Any]]) -> Nodes:
     labels, busy, controller = {}, {}, CONTROLLER
     for computer in computers:
-        name = computer["displayName"]
+        name = shapes.text(computer["displayName"])
         labels[name] = tuple(
-            sorted(each["name"] for each in computer.get("assignedLabels") or () if each)
+            sorted(
+                shapes.text(each["name"]) for each in computer.get("assignedLabels") or () if each
+            )
         )
         running = [each.get("currentExecutable") or {} for each in computer.get("executors") or ()]
         busy[name] = frozenset(_path(each["url"]) for each in running if each.get("url"))
@@ -192,4 +194,4 @@ def _path(url: str) -> str:
 
 
 def _ms(value: Any) -> timedelta:
-    return max(timedelta(milliseconds=int(value or 0)), timedelta())
+    return max(timedelta(milliseconds=shapes.whole(value or 0)), timedelta())

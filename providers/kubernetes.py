@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from finops import credentials
 from finops.errors import DataError, Terminal, Transient
@@ -20,7 +20,7 @@ from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.workloads import SCHEMA
 from providers import kubernetes_allocation, kubernetes_utilization, prometheus
-from providers.base import Probe, Settings, Told
+from providers.base import Address, Probe, Settings, Told
 from providers.http import ANONYMOUS, Api, Credential, Reply, basic, bearer, parse_json
 from providers.kubernetes_allocation import Allocation, Utilization
 from providers.recorded import Recorded, Replies
@@ -51,26 +51,19 @@ class KubernetesSettings(Settings):
     `hours_per_request` keeps replies of large clusters small and in time.
     """
 
-    url: str = "http://opencost.opencost:9003"
+    url: Address = "http://opencost.opencost:9003"
     api: Literal["opencost", "kubecost"] = "opencost"
     cluster: str | None = None
     step_hours: Literal[1, 2, 3, 6, 12, 24] = 1
     hours_per_request: Literal[1, 2, 3, 6, 12, 24] = 6
     user: str | None = None
     token_env: str | None = None
-    prometheus_url: str | None = None
+    prometheus_url: Address | None = None
     prometheus_user: str | None = None
     prometheus_token_env: str | None = None
     selector: str = Field(default="", pattern=r"^[^{}]*$")
     exported_labels: bool = False
     recorded: Path | None = None
-
-    @field_validator("url", "prometheus_url")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as http://host:port")
-        return value.rstrip("/") if value else None
 
     @model_validator(mode="after")
     def _complete(self) -> "KubernetesSettings":
@@ -103,7 +96,7 @@ class Kubernetes:
     """The pods of one cluster."""
 
     NAME: ClassVar[str] = "kubernetes"
-    NEEDS: ClassVar[str] = "the address of OpenCost or Kubecost; of Prometheus for utilization"
+    NEEDS: ClassVar[str] = "the address of OpenCost or Kubecost"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = KubernetesSettings
 

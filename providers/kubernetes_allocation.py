@@ -16,6 +16,7 @@ from typing import Any
 
 from finops import gpus, money
 from finops.errors import DataError, Terminal, Transient
+from providers import shapes
 
 IDLE, UNALLOCATED, UNMOUNTED = "__idle__", "__unallocated__", "__unmounted__"
 _SPECIAL = (IDLE, UNALLOCATED, UNMOUNTED)
@@ -28,6 +29,7 @@ _NODE_COSTS = (
     "gpuCost",
     "gpuCostAdjustment",
 )
+_NAMES = ("cluster", "node", "namespace", "pod", "container", "providerID")
 _SERVER_FAULT = 500
 _AWS_NODE = re.compile(r"aws://[^/]*/[^/]*/(?P<id>[^/]+)")
 _GCE_NODE = re.compile(r"gce://[^/]*/[^/]*/(?P<id>[^/]+)")
@@ -109,9 +111,9 @@ def _demand_success(document: Any, name: str) -> None:
 
 
 def _allocation(place: int, key: str, told: Mapping[str, Any]) -> Allocation:
-    properties = told.get("properties") or {}
+    properties = _properties(told)
     parts = str(told.get("name") or key).split("/")
-    gpu = told.get("gpuAllocation") or {}
+    gpu = shapes.mapping(told.get("gpuAllocation"))
     count = next(
         (
             counted
@@ -134,9 +136,18 @@ def _allocation(place: int, key: str, told: Mapping[str, Any]) -> Allocation:
         node_cost=_added(told.get(name, Decimal(0)) for name in _NODE_COSTS),
         total_cost=_added([told.get("totalCost")]),
         gpu_count=_added([count]),
-        gpu_name=gpu.get("gpuModel") or None,
+        gpu_name=shapes.optional_text(gpu.get("gpuModel")) or None,
         properties=properties,
     )
+
+
+def _properties(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = shapes.mapping(told.get("properties"))
+    for name in _NAMES:
+        shapes.optional_text(properties.get(name))
+    for name in ("labels", "namespaceLabels"):
+        shapes.mapping(properties.get(name))
+    return properties
 
 
 def _time(text: str) -> datetime:
@@ -148,7 +159,7 @@ def _added(amounts: Iterable[Any]) -> Decimal | None:
     known = list(amounts)
     if any(amount is None for amount in known):
         return None
-    return money.exact_sum(Decimal(amount) for amount in known)
+    return money.exact_sum(shapes.number(amount) for amount in known)
 
 
 def workloads(

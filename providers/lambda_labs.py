@@ -13,14 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import field_validator
-
 from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import lambda_labs_replies, paging, rows
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.lambda_labs_fleet import Actions, Fleet
 from providers.lambda_labs_replies import Event
@@ -61,7 +59,7 @@ class LambdaLabsSettings(Settings):
     """
 
     api_key_env: str = "LAMBDA_API_KEY"
-    api_url: str = "https://cloud.lambda.ai"
+    api_url: Address = "https://cloud.lambda.ai"
     billing_account: str | None = None
     audit_events: bool = True
     launch_actions: tuple[str, ...] = ("*launch*", "*creat*")
@@ -70,19 +68,12 @@ class LambdaLabsSettings(Settings):
     storage_price_per_gib_month: Decimal | None = None
     recorded: Path | None = None
 
-    @field_validator("api_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
-
 
 class LambdaLabs:
     """The charges of one Lambda account, derived from what ran."""
 
     NAME: ClassVar[str] = "lambda_labs"
-    NEEDS: ClassVar[str] = "a Lambda API key, and a run every hour: there is no bill to read later"
+    NEEDS: ClassVar[str] = "an API key, and a run every hour"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = LambdaLabsSettings
 
@@ -118,11 +109,8 @@ class LambdaLabs:
             events = self._kept_events(window, store, Recorded(self._recorded))
         else:
             with self._api() as api:
-                sample = {kind: _sampled(kind, api) for kind in self._kinds()}
+                self._take_sample(store, api)
                 events = self._kept_events(window, store, api)
-            at = sample[INSTANCES].sent_at or datetime.now(UTC)
-            kept = [_keep(store, kind, at, reply) for kind, reply in sample.items()]
-            store.remember(self._source, at, kept)
             samples = store.samples(self._source, window.start_at - _DAY, window.end_at + _DAY)
         return Delivery(
             self.NAME,
@@ -169,6 +157,14 @@ class LambdaLabs:
     def _kinds(self) -> list[str]:
         has_storage = self._settings.storage_price_per_gib_month is not None
         return [INSTANCES, TYPES, *([FILE_SYSTEMS] if has_storage else [])]
+
+    def _take_sample(self, store: RawStore, api: Replies) -> None:
+        """Remember each part as soon as it is there: what ran now can not be asked for later."""
+        at: datetime | None = None
+        for kind in self._kinds():
+            reply = _sampled(kind, api)
+            at = at or reply.sent_at or datetime.now(UTC)
+            store.remember(self._source, at, [_keep(store, kind, at, reply)])
 
     def _kept_events(
         self, window: Window, store: RawStore, api: Replies
@@ -277,12 +273,16 @@ def _name(reply: Reply) -> str:
 
 def _read(kept: RawObject, path: Callable[[RawObject], Path]) -> Any:
     try:
-        return parse_json(path(kept).read_bytes(), kept.name)
-    except KeyError:
+        content = path(kept).read_bytes()
+    except (KeyError, Transient):
+        if "sampled_at" not in kept.receipt:
+            raise
         raise DataError(
             f"{kept.key}: the sample of {kept.receipt.get('sampled_at')} is gone; restore it from "
             f"a backup, or remove its note below samples/ to go on without it"
         ) from None
+    try:
+        return parse_json(content, kept.name)
     except Transient as error:
         raise DataError(str(error)) from None
 

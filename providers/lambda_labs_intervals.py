@@ -46,7 +46,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a life within one UTC day, at one rate; `sight` is the sample nearest to it."""
+    """A part of a life in one UTC day, alike throughout; `sight` is a sample nearest to it."""
 
     start: datetime
     end: datetime
@@ -104,9 +104,9 @@ def _boots(sight: Sight) -> bool:
 
 
 def slices(one: Life, sights: Sequence[Sight], window: Window) -> Iterator[Slice]:
-    """Cut a life at midnight, and half-way between two samples whose rates differ.
+    """Cut a life at midnight, and half-way between two samples that differ in rate, name or tags.
 
-    Only what lies in `window` is given. At any time the rate is that of the nearest sample, so
+    Only what lies in `window` is given. At any time the nearest sample tells what it was like, so
     `sights` must not be empty; they are in order of time.
     """
     start, end = max(one.start, window.start_at), min(one.end, window.end_at)
@@ -133,4 +133,9 @@ def _by_day(start: datetime, end: datetime, sights: Sequence[Sight]) -> Iterator
 
 
 def _may_join(one: Slice, other: Slice) -> bool:
-    return one.sight.rate == other.sight.rate and one.start.date() == other.start.date()
+    return _alike(one.sight) == _alike(other.sight) and one.start.date() == other.start.date()
+
+
+def _alike(sight: Sight) -> tuple[object, ...]:
+    """Give what makes another charge: tags decide who pays for it."""
+    return sight.rate, sight.thing.name, sight.thing.tags

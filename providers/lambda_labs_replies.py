@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from finops.errors import DataError
-from providers import rows
+from providers import rows, shapes
 
 Parsed = TypeVar("Parsed")
 
@@ -80,7 +80,7 @@ def events(document: Any, name: str) -> list[Event]:
 
 def next_page(document: Any, name: str) -> str | None:
     """Read the token of the next page of audit events."""
-    token: str | None = _read(lambda: document["page_token"], name)
+    token: str | None = _read(lambda: shapes.optional_text(document["page_token"]), name)
     return token
 
 
@@ -96,67 +96,69 @@ def _read(parse: Callable[[], Parsed], name: str) -> Parsed:
 
 def _instance(row: Mapping[str, Any]) -> Priced:
     offered = _offer(row["instance_type"])
-    region = row.get("region") or {}
+    region = shapes.mapping(row.get("region"))
     thing = Thing(
-        id=row["id"],
-        name=row.get("name"),
-        status=row["status"],
+        id=shapes.text(row["id"]),
+        name=shapes.optional_text(row.get("name")),
+        status=shapes.text(row["status"]),
         type=offered.thing.type,
         gpu_count=offered.thing.gpu_count,
         gpu_description=offered.thing.gpu_description,
-        region_id=region.get("name"),
-        region_name=region.get("description"),
-        tags=rows.tags((tag["key"], tag.get("value")) for tag in row.get("tags") or ()),
+        region_id=shapes.optional_text(region.get("name")),
+        region_name=shapes.optional_text(region.get("description")),
+        tags=rows.tags(
+            (shapes.text(tag["key"]), tag.get("value")) for tag in row.get("tags") or ()
+        ),
     )
     return Priced(thing, offered.rate)
 
 
 def _offer(row: Mapping[str, Any]) -> Priced:
-    count = (row.get("specs") or {}).get("gpus")
+    count = shapes.mapping(row.get("specs")).get("gpus")
     thing = Thing(
-        id=row["name"],
+        id=shapes.text(row["name"]),
         name=None,
         status=None,
         type=row["name"],
-        gpu_count=int(count) if count else None,
-        gpu_description=row.get("gpu_description"),
+        gpu_count=shapes.whole(count) if count else None,
+        gpu_description=shapes.optional_text(row.get("gpu_description")),
         region_id=None,
         region_name=None,
         tags=None,
     )
-    return Priced(thing, Decimal(row["price_cents_per_hour"]))
+    return Priced(thing, shapes.number(row["price_cents_per_hour"]))
 
 
 def _file_system(row: Mapping[str, Any]) -> Priced:
-    region = row.get("region") or {}
+    region = shapes.mapping(row.get("region"))
     thing = Thing(
-        id=row["id"],
-        name=row.get("name"),
+        id=shapes.text(row["id"]),
+        name=shapes.optional_text(row.get("name")),
         status=None,
         type=None,
         gpu_count=None,
         gpu_description=None,
-        region_id=region.get("name"),
-        region_name=region.get("description"),
+        region_id=shapes.optional_text(region.get("name")),
+        region_name=shapes.optional_text(region.get("description")),
         tags=None,
     )
-    return Priced(thing, Decimal(row.get("bytes_used") or 0))
+    return Priced(thing, shapes.number(row.get("bytes_used") or 0))
 
 
 def _events(data: Iterable[Mapping[str, Any]]) -> Iterable[Event]:
     """Leave out what is about something else, and what was tried but failed."""
     for place, row in enumerate(data):
-        details = row.get("additional_details") or {}
+        details = shapes.mapping(row.get("additional_details"))
         about = _instance_ids([*row["resource_lrns"], details.get("instance_lrn")])
-        outcome = (row.get("result") or {}).get("status", "success")
+        outcome = shapes.mapping(row.get("result")).get("status", "success")
         if about and "instance" in row["resource_name"] and outcome == "success":
             yield Event(
-                id=row["event_id"],
+                id=shapes.text(row["event_id"]),
                 at=datetime.fromisoformat(row["event_time"]).astimezone(UTC),
-                action=row["action"],
+                action=shapes.text(row["action"]),
                 instance_ids=about,
-                instance_type=details.get("instance_type"),
-                region_id=details.get("region"),
+                instance_type=shapes.optional_text(details.get("instance_type")),
+                region_id=shapes.optional_text(details.get("region")),
                 row=place,
             )
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from finops import focus, money
 from finops.errors import DataError, Terminal, Transient
+from providers import shapes
 from providers.http import Reply
 from providers.recorded import Replies
 
@@ -84,12 +85,12 @@ def samples(document: Any, name: str, labels: Sequence[str]) -> pl.DataFrame:
     _demand_success(document, name)
     try:
         found = [
-            ([series["metric"].get(label) for label in labels], _time(at), text)
+            ([_label(series, label) for label in labels], _time(at), shapes.text(text))
             for series in document["data"]["result"]
             for at, text in series.get("values") or [series["value"]]
             if _is_reading(text)
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(
             f"{name}: is no vector or matrix as Prometheus answers "
             f"({type(error).__name__}: {error}); nothing of it was taken"
@@ -102,6 +103,10 @@ def samples(document: Any, name: str, labels: Sequence[str]) -> pl.DataFrame:
         {**columns, AT: [told[1] for told in found], VALUE: [told[2] for told in found]}, schema
     )
     return table.with_columns(pl.col(VALUE).cast(money.DTYPE)).sort(*labels, AT)
+
+
+def _label(series: Mapping[str, Any], label: str) -> str | None:
+    return shapes.optional_text(series["metric"].get(label))
 
 
 def _time(seconds: Any) -> datetime:

@@ -48,6 +48,26 @@ def tags(pairs: Iterable[tuple[str, object]]) -> dict[str, str] | None:
     return found or None
 
 
+def text(value: object) -> str | None:
+    """Take text that can be written as UTF-8, or null; raises `TypeError` or `ValueError`."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"text was expected, not {type(value).__name__}")
+    value.encode()
+    return value
+
+
+def number(value: object) -> Decimal:
+    """Take a number, also one in quotes; raises `TypeError`, `ValueError` or `ArithmeticError`."""
+    if not isinstance(value, (Decimal, str)):
+        raise TypeError(f"a number was expected, not {type(value).__name__}")
+    found = Decimal(value)
+    if not found.is_finite():
+        raise ValueError("is no finite number")
+    return found
+
+
 def _dtype(name: str) -> pl.DataType:
     if name == GIVEN_ROW:
         return pl.Int64()

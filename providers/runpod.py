@@ -3,7 +3,7 @@
 The two generations differ in shape, in spelling and in what they know: v2 splits the amount but
 knows no GPU and no billed time, v1 knows the billed time but only one grouping at a time. Both
 are joined to the list of pods, which has GPU, data centre, name and environment. A pod that was
-terminated is no longer in the list: its charge stays, its GPU facts are null.
+terminated is no longer in the list, so lists are remembered, and the newest that knows a pod tells.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,15 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import field_validator
-
 from finops import credentials, gpus, regions
 from finops.errors import DataError, Issue, Severity, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from providers import rows, runpod_billing, runpod_replies
-from providers.base import Bill, Probe, Settings
+from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.recorded import Recorded, Replies
 from providers.runpod_billing import UNAVAILABLE, within
@@ -36,6 +34,7 @@ _ADVICE = {
     404: "the address is wrong; remove api_url and v1_url from the settings to use RunPod's own",
 }
 _BILLING, _PODS = "billing", "pods"
+_DAY = timedelta(days=1)
 _ProductName = Literal["pods", "serverless", "network_volumes", "clusters", "public_endpoints"]
 
 _EVERY_ROW = {
@@ -55,26 +54,19 @@ _EVERY_ROW = {
 class RunPodSettings(Settings):
     """`[sources.NAME]` of a RunPod account.
 
-    `products` names what to bill; when left out, pods and whatever else the key may read.
+    `products` names what to bill; when left out, everything that has charges.
     `tag_env` names the pods' environment variables that become tags, in lower case. `recorded`
     is a folder of saved replies (`v2/billing/pods.json`, `v2/pods.json`, or the same under `v1`):
     with it neither network nor key is used.
     """
 
     api_key_env: str = "RUNPOD_API_KEY"
-    api_url: str = "https://api.runpod.io"
-    v1_url: str = "https://rest.runpod.io"
+    api_url: Address = "https://api.runpod.io"
+    v1_url: Address = "https://rest.runpod.io"
     billing_account: str | None = None
     products: tuple[_ProductName, ...] | None = None
     tag_env: tuple[str, ...] = ("TEAM", "PROJECT")
     recorded: Path | None = None
-
-    @field_validator("api_url", "v1_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError(f"{value!r} is not an address; write it as https://host")
-        return value.rstrip("/")
 
 
 class RunPod:
@@ -107,10 +99,17 @@ class RunPod:
 
     def _any_billing(self, api: Replies, older: Replies) -> None:
         today = datetime.now(UTC).date()
-        yesterday = Window(today - timedelta(days=1), today)
-        for name in self._wanted():
-            must = self._demands(name)
-            runpod_billing.asked(PRODUCTS[name], yesterday, api, older, must=must)
+        yesterday = Window(today - _DAY, today)
+        asked = {
+            name: runpod_billing.asked(
+                PRODUCTS[name], yesterday, api, older, must=self._demands(name)
+            )
+            for name in self._wanted()
+        }
+        replies = {name: reply for name, reply in asked.items() if reply is not None}
+        missing = [name for name in asked if name not in replies]
+        total = runpod_billing.account_total(yesterday, api) if missing else None
+        runpod_billing.demand_nothing_hidden(total, replies, missing)
 
     def _wanted(self) -> Iterable[str]:
         return PRODUCTS if self._settings.products is None else self._settings.products
@@ -123,7 +122,8 @@ class RunPod:
         """Ask for the window's hours and the pods; an empty window is asked for twice.
 
         Raises `Transient` when the rows do not add up to the total RunPod states, `Terminal` when
-        the key is missing or may not read billing, `DataError` for replies of unknown shape.
+        the key is missing or may not read what may have charges, `DataError` for replies of
+        unknown shape.
         """
         if self._recorded is not None:
             return self._fetch(window, store, Recorded(self._recorded), Recorded(self._recorded))
@@ -137,7 +137,7 @@ class RunPod:
         the billed time nor the pod's price is known. Raises `DataError` for an unknown shape.
         """
         pods: dict[str, Pod] = {}
-        for kept in _of_kind(delivery, _PODS):
+        for kept in _of_kind(delivery, _PODS):  # oldest first
             pods |= runpod_replies.pods(_read(kept, path), kept.name, self._settings.tag_env)
         for kept in _of_kind(delivery, _BILLING):
             product = PRODUCTS[kept.receipt["product"]]
@@ -171,22 +171,40 @@ class RunPod:
         }
         replies = {name: reply for name, reply in asked.items() if reply is not None}
         missing = [name for name in asked if name not in replies]
-        runpod_billing.demand_nothing_hidden(before, replies, missing)
+        # A folder of replies has what it has: only its own total can speak against it.
+        if before is not None or self._recorded is None:
+            runpod_billing.demand_nothing_hidden(before, replies, missing)
         after = None if before is None else runpod_billing.account_total(window, api)
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
         kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
-        listed = _keep(store, pods, _PODS, "pods")
+        lists = self._lists(window, store, pods)
         ids = frozenset(raw.sha256 for raw in kept)
         return Delivery(
             self.NAME,
             self._source,
             Scope(days=window),
-            (*kept, listed),
+            (*kept, *lists),
             stated=runpod_billing.stated(before, after, ids),
             is_empty_for_sure=True,
             issues=tuple(self._unread(missing)),
         )
+
+    def _lists(self, window: Window, store: RawStore, pods: Reply) -> list[RawObject]:
+        """Remember the list of pods; give it behind those before it, from the window's start on."""
+        listed = _keep(store, pods, _PODS, "pods")
+        # A folder tells no time: its list counts for the window, so that a re-run adds nothing.
+        at = window.end_at if self._recorded else pods.sent_at or datetime.now(UTC)
+        span = window.start_at - _DAY, max(at, window.end_at)
+        remembered = self._remembered(store, *span)
+        if not remembered or remembered[-1].sha256 != listed.sha256:
+            store.remember(self._source, at, [listed])
+            remembered = self._remembered(store, *span)
+        return [*(kept for kept in remembered if kept.sha256 != listed.sha256), listed]
+
+    def _remembered(self, store: RawStore, start: datetime, end: datetime) -> list[RawObject]:
+        samples = store.samples(self._source, start, end)
+        return [kept for kept in samples if kept.receipt.get("kind") == _PODS]
 
     def _unread(self, missing: Iterable[str]) -> Iterator[Issue]:
         """Name the products that were not to be read; a folder of replies has what it has."""

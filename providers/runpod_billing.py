@@ -11,7 +11,7 @@ from finops import money
 from finops.errors import DataError, Terminal, Transient
 from finops.partition import Window
 from finops.reconciliation import Stated
-from providers import runpod_replies
+from providers import rows, runpod_replies
 from providers.http import Reply
 from providers.recorded import Replies
 from providers.runpod_replies import PRODUCTS, Product, Usage
@@ -75,9 +75,17 @@ def stated(
 def demand_nothing_hidden(
     before: Decimal | None, replies: Mapping[str, Reply], missing: list[str]
 ) -> None:
-    """Refuse a delivery without a product that has charges: it would take back earlier ones."""
-    if before is None or not missing:
+    """Refuse a delivery without a product that has or may have charges: it would take them back."""
+    if not missing:
         return
+    if before is None:
+        named = ", ".join(f'"{name}"' for name in replies)
+        raise Terminal(
+            f"RunPod answered 403 or 404 for the billing of {', '.join(missing)} and for the "
+            f"account's total ({_ACCOUNT}), so these days may have charges that were not to be "
+            f"seen; nothing was taken: give the key read access to billing, or write "
+            f"products = [{named}] in the settings to leave the rest out on purpose"
+        )
     amounts = (
         usage.amount
         for name, reply in replies.items()
@@ -119,7 +127,7 @@ def _check_total(reply: Reply, product: Product) -> None:
 
 def _stated_total(reply: Reply) -> Decimal:
     try:
-        return Decimal(reply.json()["metadata"]["totals"]["totalAmount"])
+        return rows.number(reply.json()["metadata"]["totals"]["totalAmount"])
     except (KeyError, TypeError):
         raise Transient(
             f"{reply.name}: has no metadata.totals.totalAmount, so its rows cannot be checked; "

@@ -13,7 +13,9 @@ from typing import Any
 
 from finops import money
 from finops.errors import DataError
+from providers import rows as cells
 
+_MOST_GPUS = 1_000_000
 _HOUR = timedelta(hours=1)
 _MS_PER_HOUR = Decimal(3_600_000)
 _US_PER_HOUR = Decimal(3_600_000_000)
@@ -141,7 +143,7 @@ def usages(document: Any, name: str, product: Product) -> list[Usage]:
         if isinstance(document, list) and product.v1_id_key is not None:
             return [_usage_v1(row, product.v1_id_key) for row in document]
         return [_usage_v2(row, product.id_key) for row in document["records"]]
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{name}: is not RunPod billing as it is known ({type(error).__name__}: {error}); "
             f"nothing of it was taken"
@@ -150,11 +152,11 @@ def usages(document: Any, name: str, product: Product) -> list[Usage]:
 
 def _usage_v2(row: Mapping[str, Any], id_key: str | None) -> Usage:
     return Usage(
-        resource_id=None if id_key is None else row[id_key],
+        resource_id=None if id_key is None else cells.text(row[id_key]),
         start=_time(row["startTime"]),
         end=_time(row["endTime"]),
-        amount=Decimal(row["totalAmount"]),
-        parts={part: Decimal(row[part]) for part in PARTS if row.get(part) is not None},
+        amount=cells.number(row["totalAmount"]),
+        parts={part: cells.number(row[part]) for part in PARTS if row.get(part) is not None},
         billed_hours=None,
     )
 
@@ -163,10 +165,10 @@ def _usage_v1(row: Mapping[str, Any], id_key: str) -> Usage:
     start = _time(row["time"])
     billed_ms = _decimal(row.get("timeBilledMs"))
     return Usage(
-        resource_id=row[id_key],
+        resource_id=cells.text(row[id_key]),
         start=start,
         end=start + _HOUR,
-        amount=Decimal(row["amount"]),
+        amount=cells.number(row["amount"]),
         parts={},
         billed_hours=None if billed_ms is None else _divided(billed_ms, _MS_PER_HOUR),
     )
@@ -200,10 +202,10 @@ def _pod(row: Mapping[str, Any], tag_env: Sequence[str]) -> Pod:
     machine = row.get("machine") or {}
     count = gpu.get("count") or row.get("gpuCount")
     return Pod(
-        name=row.get("name"),
-        gpu_id=gpu.get("id") or machine.get("gpuTypeId"),
-        gpu_count=int(count) if count else None,
-        data_center=row.get("dataCenterId") or machine.get("dataCenterId"),
+        name=cells.text(row.get("name")),
+        gpu_id=cells.text(gpu.get("id") or machine.get("gpuTypeId")),
+        gpu_count=_count(count) if count else None,
+        data_center=cells.text(row.get("dataCenterId") or machine.get("dataCenterId")),
         price_per_hour=_decimal(row.get("adjustedCostPerHr") or row.get("costPerHr")),
         tags=_tags(row.get("env"), tag_env),
     )
@@ -213,7 +215,7 @@ def _tags(env: Any, tag_env: Sequence[str]) -> str | None:
     """Pick the variables that are tags: only those, since others may hold secrets."""
     pairs = env if isinstance(env, dict) else {each["key"]: each["value"] for each in env or ()}
     tags = {name.lower(): str(pairs[name]) for name in tag_env if pairs.get(name)}
-    return json.dumps(tags, sort_keys=True, ensure_ascii=False) if tags else None
+    return cells.text(json.dumps(tags, sort_keys=True, ensure_ascii=False)) if tags else None
 
 
 def billed_hours(usage: Usage, pod: Pod) -> Decimal | None:
@@ -228,8 +230,9 @@ def billed_hours(usage: Usage, pod: Pod) -> Decimal | None:
     if gpu_amount is None or not pod.price_per_hour:
         return None
     bucket = Decimal((usage.end - usage.start) // timedelta(microseconds=1)) / _US_PER_HOUR
-    hours = _divided(gpu_amount, pod.price_per_hour)
-    return min(hours, bucket) if 0 <= hours <= bucket * _HOUR_TOLERANCE else None
+    if not 0 <= gpu_amount / pod.price_per_hour <= bucket * _HOUR_TOLERANCE:
+        return None
+    return min(_divided(gpu_amount, pod.price_per_hour), bucket)
 
 
 def _divided(dividend: Decimal, divisor: Decimal) -> Decimal:
@@ -237,5 +240,12 @@ def _divided(dividend: Decimal, divisor: Decimal) -> Decimal:
         return (dividend / divisor).quantize(money.QUANTUM)
 
 
+def _count(value: Any) -> int:
+    count = int(cells.number(value))
+    if not 0 <= count <= _MOST_GPUS:
+        raise ValueError("is no count of GPUs")
+    return count
+
+
 def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
+    return None if value is None else cells.number(value)

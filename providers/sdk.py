@@ -48,7 +48,7 @@ class Sdk:
     """The workloads reported into one folder."""
 
     NAME: ClassVar[str] = "sdk"
-    NEEDS: ClassVar[str] = "path: a folder or s3:// prefix of event files (*.jsonl)"
+    NEEDS: ClassVar[str] = "path: a folder or s3:// prefix of *.jsonl files"
     LOOKBACK_DAYS: ClassVar[int] = 3
     settings_model: ClassVar[type[Settings]] = SdkSettings
 

@@ -90,10 +90,10 @@ class Step(Generic[P, R]):
         done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
         return Outcomes(tuple(done), tuple(failed))
 
-    def _tried(self, config: str, one: Any) -> R | FinopsError:
+    def _tried(self, config: str, one: Any) -> R | Exception:
         try:
             return self.call(config, one)  # type: ignore[call-arg, arg-type]
-        except FinopsError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             return error
 
 
@@ -110,7 +110,10 @@ def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 def _as_finops_error(error: Exception) -> FinopsError:
     if isinstance(error, FinopsError):
         return error
-    return FinopsError(f"{type(error).__name__}: {error}")
+    return FinopsError(
+        f"this should not happen: {type(error).__name__}: {error}; nothing of it was taken, please "
+        f"report it"
+    )
 
 
 def _spoken(one: object) -> str:

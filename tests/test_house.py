@@ -20,6 +20,7 @@ FUNCTION_LINES_MOST = 70
 BANNED_NAMES = {"utils", "util", "helper", "helpers", "manager", "misc", "common"}
 SHARED_BY_PROVIDERS = {
     "base",
+    "billing_months",
     "http",
     "intake",
     "paging",
@@ -27,6 +28,7 @@ SHARED_BY_PROVIDERS = {
     "recorded",
     "registry",
     "rows",
+    "shapes",
 }
 
 

@@ -63,6 +63,11 @@ class Warehouse(Protocol):
 
 def open_warehouse(url: str, base: Path | None = None) -> Warehouse:
     """Open `s3://bucket/prefix` or a folder (relative to `base`, made when absent)."""
+    if "://" in url and "@" in url.partition("://")[2].partition("/")[0]:
+        raise ConfigError(
+            "warehouse.url: holds a key; write s3://bucket/prefix, and give credentials as boto3 "
+            "takes them (AWS_PROFILE, an instance role, …)"
+        )
     if url.startswith("s3://"):
         from finops.warehouse.s3 import S3Warehouse  # late: boto3 takes 0.2 s to import
 

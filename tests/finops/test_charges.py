@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finops import charges, focus, replacement
-from finops.errors import DataError
+from finops.errors import DataError, Severity
 from finops.partition import Partition, Window
 from finops.raw import Scope
 from finops.warehouse.local import LocalWarehouse
@@ -139,8 +139,22 @@ def test_what_lies_outside_is_left_alone_and_told(warehouse: LocalWarehouse) -> 
     before = kept_charges(warehouse)
     ingested = deliver(warehouse, csv(november), WHOLE_OCTOBER)
     assert (ingested.rows, ingested.outside_rows, ingested.billed) == (0, 1, {})
-    assert "1 rows lie outside the dates asked for" in str(ingested.issues[-1])
+    said = "acme: 1 row worth 7 USD lies outside the dates asked for and was left alone"
+    assert (str(ingested.issues[-1]), ingested.issues[-1].severity) == (said, Severity.INFO)
+    months_only = deliver(warehouse, csv(november), Scope(frozenset({"2026-10"})))
+    assert (str(months_only.issues[-1]), months_only.issues[-1].severity) == (
+        said,
+        Severity.WARNING,
+    )
     assert kept_charges(warehouse).equals(before)
+
+
+def test_what_lies_outside_the_days_asked_for_is_worth_a_word(warehouse: LocalWarehouse) -> None:
+    rows = csv("BillingCurrency,BilledCost\nUSD,7\nEUR,1.5\nUSD,-0.5")
+    scope = Scope(days=Window(date(2026, 10, 20), date(2026, 10, 21)))
+    issue = deliver(warehouse, rows, scope).issues[-1]
+    assert "3 rows worth 1.5 EUR, 6.5 USD lie outside the dates asked for" in issue.message
+    assert issue.severity is Severity.INFO
 
 
 def test_a_late_correction_does_not_replace_the_day_it_corrects(warehouse: LocalWarehouse) -> None:
@@ -172,9 +186,30 @@ def test_a_header_alone_is_an_empty_bill(warehouse: LocalWarehouse) -> None:
 
 def test_a_header_alone_takes_no_month_back(warehouse: LocalWarehouse) -> None:
     deliver(warehouse, csv("BilledCost\n5"))
-    with pytest.raises(DataError, match="holds no rows, although 5 USD were billed"):
+    with pytest.raises(DataError, match="holds no rows of 2026-10, although 5 USD were billed"):
         deliver(warehouse, csv("BilledCost\n5").split(b"\n")[0] + b"\n")
     assert len(kept_charges(warehouse)) == 1
+
+
+def test_a_month_that_is_empty_beside_a_filled_one_takes_nothing_back(
+    warehouse: LocalWarehouse,
+) -> None:
+    both = Scope(frozenset({"2026-10", "2026-11"}))
+    november = "BilledCost,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd\n"
+    november += "7,2026-11-01,2026-12-01,2026-11-02,2026-11-03"
+    deliver(warehouse, csv("BilledCost\n5"))
+    with pytest.raises(DataError, match="holds no rows of 2026-10, although 5 USD were billed"):
+        deliver(warehouse, csv(november), both)
+    assert kept_charges(warehouse).get_column("BilledCost").to_list() == [5]
+
+
+def test_a_charge_that_becomes_final_stays_the_same(warehouse: LocalWarehouse) -> None:
+    deliver(warehouse, csv("BilledCost,x_Provisional\n5,true"))
+    before = kept_charges(warehouse).get_column("x_ChargeId").to_list()
+    deliver(warehouse, csv("BilledCost,x_Provisional\n5,false"))
+    after = kept_charges(warehouse)
+    assert after.get_column("x_ChargeId").to_list() == before
+    assert after.get_column("x_Provisional").to_list() == [False]
 
 
 def test_totals_of_more_than_28_digits(warehouse: LocalWarehouse) -> None:

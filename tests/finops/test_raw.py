@@ -140,14 +140,18 @@ def test_the_same_reply_at_two_times_is_two_samples_of_one_object(
     assert seen(warehouse, 0, 2) == ["0", "1"]
 
 
-def test_a_refused_delivery_takes_its_sample_back(warehouse: LocalWarehouse) -> None:
+def test_a_sample_outlives_the_delivery_it_came_with(warehouse: LocalWarehouse) -> None:
     remembered(warehouse, 0)
-    before = snapshot(warehouse.root)
     store = RawStore(warehouse)
-    store.remember("gpus", NOON + HOUR, [store.keep(b"new", "instances")])
-    store.remember("gpus", NOON, [store.keep(b"0", "instances", {"hour": "0"})])
+    sample = store.keep(b"new", "instances", {"hour": "1"})
+    store.remember("gpus", NOON + HOUR, [sample])
+    before = snapshot(warehouse.root)
+    store.keep(b"new", "other name")
+    store.keep(b"events", "events")
     store.withdraw()
     assert snapshot(warehouse.root) == before
+    assert seen(warehouse, 0, 2) == ["0", "1"]
+    assert RawStore(warehouse).path(sample).read_bytes() == b"new"
 
 
 def test_a_damaged_note_of_a_sample_is_named(warehouse: LocalWarehouse) -> None:
@@ -185,3 +189,18 @@ def test_any_bytes_under_any_name(content: bytes, name: str) -> None:
         (receipt,) = warehouse.list(f"{kept.key}.")
         assert warehouse.read(kept.key) == content
         assert json.loads(warehouse.read(receipt))["name"] == name
+
+
+def test_what_another_source_keeps_is_not_withdrawn(warehouse: LocalWarehouse) -> None:
+    first, second = RawStore(warehouse, "account-a"), RawStore(warehouse, "account-b")
+    kept = first.keep(b"the public price list", "/instance-types")
+    second.keep(b"the public price list", "/instance-types")
+    first.withdraw()
+    assert warehouse.read(kept.key) == b"the public price list"
+    assert len(list(warehouse.list(f"{kept.key}."))) == 1
+    second.withdraw()
+    assert warehouse.exists(kept.key)
+    third = RawStore(warehouse, "account-c")
+    alone = third.keep(b"only mine", "/bill")
+    third.withdraw()
+    assert not list(warehouse.list(alone.key))

@@ -176,7 +176,7 @@ def take_in_with_a_secret_block(served: Server, acme: Path) -> bytes:
     with serve(script) as address:
         with (acme / "finops.toml").open("a", encoding="utf-8") as file:
             file.write(f'[sources.gpu]\nprovider = "runpod"\napi_url = "{address}"\n')
-            file.write(f'v1_url = "{address}"\n')
+            file.write(f'v1_url = "{address}"\nproducts = ["pods"]\n')
         window = {"start": str(rig.window.start), "end": str(rig.window.end)}
         taken = served.run("ingest", {**window, "sources": ["gpu"]})
     assert taken["state_type"] == "COMPLETED", taken["state"]["message"]

@@ -178,6 +178,23 @@ def test_manifest_that_points_elsewhere(uri: str, export: Export, store: RawStor
         export.provider().fetch(OCTOBER, store)
 
 
+@pytest.mark.parametrize(
+    "root", ["cur/cur", "data/data", "cur/data/cur", "cur/data/BILLING_PERIOD=x/cur"]
+)
+def test_folders_of_the_exports_own_name(root: str, bucket: Bucket, store: RawStore) -> None:
+    place = f"{root}/data/BILLING_PERIOD=2026-10/x.csv"
+    name = root.rpartition("/")[2]
+    manifest = {"executionId": "r", "dataFiles": [f"s3://{bucket.name}/{place}"]}
+    bucket.put(place, FOCUS)
+    bucket.put(
+        f"{root}/metadata/BILLING_PERIOD=2026-10/{name}-Manifest.json",
+        json.dumps(manifest).encode(),
+    )
+    provider = Aws("aws-main", AwsSettings(export=f"s3://{bucket.name}/{root}"), Path())
+    _, kept = provider.fetch(OCTOBER, store).objects
+    assert kept.name == f"s3://{bucket.name}/{place}"
+
+
 def test_export_in_a_folder(tmp_path: Path, store: RawStore) -> None:
     root = tmp_path / "exports" / "focus-hourly"
     (root / "data" / "BILLING_PERIOD=2026-10").mkdir(parents=True)

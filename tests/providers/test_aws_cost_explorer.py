@@ -21,6 +21,7 @@ from providers import aws, aws_cost_explorer
 from providers.aws import Aws, AwsSettings
 from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, asked_months
+from providers.base import Probe
 from tests.stubs.aws_export import CUR, OCTOBER, Export
 from tests.stubs.scripted import Answer, Script
 
@@ -147,7 +148,9 @@ def test_without_permission_the_export_still_counts(
 def test_every_page_is_a_request_that_is_paid_for(explain: Any, warehouse: LocalWarehouse) -> None:
     explain(month("1", token="page-2"), month("2"))
     purse = Purse(warehouse, "ce", TODAY, 5)
-    replies = CostExplorer(Access(), purse).replies(Window(date(2026, 9, 1), date(2026, 10, 21)))
+    replies = CostExplorer(Access(), purse.take).replies(
+        Window(date(2026, 9, 1), date(2026, 10, 21))
+    )
     assert [total.amounts["USD"] for total in aws_cost_explorer.totals(replies)] == [1, 2]
     assert purse.spent() == 2
 
@@ -157,7 +160,9 @@ def test_no_coin_no_request(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_COST_EXPLORER", address)
     with pytest.raises(AllowanceSpent):
-        CostExplorer(Access(region="us-east-1"), Purse(warehouse, "ce", TODAY, 0)).replies(OCTOBER)
+        CostExplorer(Access(region="us-east-1"), Purse(warehouse, "ce", TODAY, 0).take).replies(
+            OCTOBER
+        )
     assert script.requests == []
 
 
@@ -193,4 +198,41 @@ def test_the_permission_is_named(
     script.on("/", Answer(body, 400), method="POST")
     monkeypatch.setenv("AWS_ENDPOINT_URL_COST_EXPLORER", address)
     with pytest.raises(Terminal, match="grant ce:GetCostAndUsage"):
-        CostExplorer(Access(), Purse(warehouse, "ce", TODAY, 1)).replies(OCTOBER)
+        CostExplorer(Access(), Purse(warehouse, "ce", TODAY, 1).take).replies(OCTOBER)
+
+
+def probes(**settings: Any) -> dict[str, Probe]:
+    model = {"export": "s3://bill/exports/x", "region": "us-east-1", **settings}
+    return dict(Aws("aws-main", AwsSettings.model_validate(model), Path()).probes())
+
+
+PROBE = "Cost Explorer tells totals (for 0.01 USD)"
+
+
+@pytest.mark.usefixtures("october")
+def test_the_probe_asks_once_whatever_the_pages(
+    script: Script, address: str, monkeypatch: pytest.MonkeyPatch, credentials: None
+) -> None:
+    page = json.dumps(month("1", token="page-2")).encode()
+    script.on("/", Answer(page), method="POST")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_COST_EXPLORER", address)
+    *_, (name, probe) = probes(cost_explorer={}).items()
+    assert name == PROBE
+    probe()
+    assert len(script.requests) == 1
+
+
+def test_the_probe_names_the_permission(
+    script: Script, address: str, monkeypatch: pytest.MonkeyPatch, credentials: None
+) -> None:
+    body = json.dumps({"__type": "AccessDeniedException", "message": "no"}).encode()
+    script.on("/", Answer(body, 400), method="POST")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_COST_EXPLORER", address)
+    with pytest.raises(Terminal, match="grant ce:GetCostAndUsage"):
+        probes(cost_explorer={})[PROBE]()
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"cost_explorer": {"daily_budget": 0}}])
+def test_who_pays_for_no_request_is_not_asked_for_a_coin(settings: dict[str, Any]) -> None:
+    assert PROBE not in probes(**settings)

@@ -15,6 +15,7 @@ import pytest
 from finops import checks
 from finops.errors import DataError
 from finops.raw import RawStore
+from finops.vocabulary import CATEGORY_OF
 from providers import aws_cur
 from tests.stubs.aws_export import CUR, OCTOBER, Export, focus_rows
 
@@ -181,6 +182,9 @@ class TestCur:
             "Storage",
             "Compute",
         ]
+        told = found.select("ServiceSubcategory", "ServiceCategory").unique().rows()
+        assert {("Virtual Machines", "Compute"), ("Block Storage", "Storage")} <= set(told)
+        assert all(CATEGORY_OF[subcategory] == category for subcategory, category in told)
         assert found["InvoiceId"].to_list()[11] == "INV-7"
 
 

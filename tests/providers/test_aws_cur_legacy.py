@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,9 +13,9 @@ from polars.testing import assert_frame_equal
 from finops.errors import Terminal
 from finops.normalize import canonical_json
 from finops.raw import RawStore
-from providers.aws import Aws
+from providers.aws import Aws, AwsSettings
 from providers.aws_cur_legacy import cur_name
-from tests.stubs.aws_export import CUR, EXPORT, OCTOBER, Export, focus_rows
+from tests.stubs.aws_export import CUR, EXPORT, OCTOBER, Bucket, Export, focus_rows
 
 HALVES = ("identity", "bill", "line_item", "pricing", "product", "reservation", "savings_plan")
 MONTH = "20261001-20261101"
@@ -88,6 +89,27 @@ def test_a_manifest_that_points_elsewhere(export: Export, store: RawStore) -> No
     export.bucket.put(f"{EXPORT}/{MONTH}/focus-hourly-Manifest.json", document)
     with pytest.raises(Terminal, match="not below /focus-hourly/"):
         export.provider().fetch(OCTOBER, store)
+
+
+@pytest.mark.parametrize(
+    ("root", "place"),
+    [
+        ("cur", f"{MONTH}/cur-00001.csv.gz"),
+        ("cur/cur", f"{MONTH}/cur-00001.csv.gz"),
+        ("cur/cur/cur", f"{MONTH}/4a1c-run/cur-00001.csv.gz"),
+        ("billing/cur", "cur/year=2026/month=10/cur-00001.csv.gz"),
+        ("cur/cur", "cur/year=2026/month=10/cur-00001.csv.gz"),
+    ],
+)
+def test_folders_of_the_reports_own_name(
+    root: str, place: str, bucket: Bucket, store: RawStore
+) -> None:
+    manifest = {"assemblyId": "", "reportKeys": [f"{root}/{place}"], "columns": []}
+    bucket.put(f"{root}/{place}", legacy())
+    bucket.put(f"{root}/{MONTH}/cur-Manifest.json", json.dumps(manifest).encode())
+    provider = Aws("aws-old", AwsSettings(export=f"s3://{bucket.name}/{root}"), Path())
+    _, kept = provider.fetch(OCTOBER, store).objects
+    assert kept.name == f"s3://{bucket.name}/{root}/{place}"
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,29 @@ def test_costs_that_coreweave_states_are_kept_but_do_not_count(
     assert "states costs itself in 1 rows" in str(issue)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "month"),
+    [
+        ("2026-09-30T21:00:00Z", "2026-10-31T21:00:00Z", 10),  # 17:00 in New York
+        ("2026-10-01T04:00:00Z", "2026-11-01T04:00:00Z", 10),
+        ("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z", 9),  # billed in another month than used
+        ("2026-09-30T21:00:00Z", None, 10),
+        ("2026-08-01T00:00:00Z", "2026-11-01T00:00:00Z", 10),
+    ],
+)
+def test_the_billing_period_is_the_month_that_holds_most_of_what_is_delivered(
+    start: str, end: str | None, month: int, script: Script, address: str, store: RawStore
+) -> None:
+    period: dict[str, Any] = {"BillingPeriodStart": start, "BillingPeriodEnd": end}
+    script.on("/v1/billing/focus", page(hour(1, **period)))
+    provider = asking(address)
+    found = rows(provider, provider.fetch(WINDOW, store), store)
+    assert found["BillingPeriodStart"].to_list() == [datetime(2026, month, 1, tzinfo=UTC)]
+    assert found["BillingPeriodEnd"].to_list() == [datetime(2026, month + 1, 1, tzinfo=UTC)]
+    assert extra(found, "x_StatedBillingPeriodStart") == [start]
+    assert checks.counts(found) == {}
+
+
 def test_gpu_hours_that_are_counted_as_such(script: Script, address: str, store: RawStore) -> None:
     script.on(FOCUS, page(hour(128, PricingUnit="GPU-Hours"), hour(2, SkuId="unheard-of")))
     provider = asking(address)

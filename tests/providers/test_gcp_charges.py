@@ -13,7 +13,8 @@ from finops import checks
 from finops.normalize import canonical, canonical_json
 from finops.partition import Window
 from finops.raw import RawStore
-from providers import gcp_labels
+from finops.vocabulary import CATEGORY_OF
+from providers import gcp_labels, gcp_services
 from providers.gcp import Gcp, GcpSettings
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "gcp"
@@ -132,6 +133,25 @@ def test_services_and_resources(detailed: pl.DataFrame, focus: pl.DataFrame) -> 
         storage = "Standard Storage US Multi-region"
         assert found[GPU] == ("Compute", "Virtual Machines", "instances")
         assert found[storage] == ("Storage", "Object Storage", None)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "Artifact Registry",
+        "BigQuery",
+        "Cloud Build",
+        "Cloud DNS",
+        "Cloud Filestore",
+        "Cloud Key Management Service (KMS)",
+        "Secret Manager",
+    ],
+)
+def test_subcategory_of_a_service_belongs_to_its_category(service: str) -> None:
+    nothing, name = pl.lit(None, pl.String), pl.lit(service)
+    named = [gcp_services.category(nothing, name), gcp_services.subcategory(nothing, name)]
+    category, subcategory = (pl.select(each).item() for each in named)
+    assert CATEGORY_OF[subcategory] == category
 
 
 def test_a_price_is_taken_where_it_explains_the_cost(detailed: pl.DataFrame) -> None:

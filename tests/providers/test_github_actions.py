@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from finops import checks, config, gpus
-from finops.errors import ConfigError, DataError, Terminal
+from finops.errors import ConfigError, DataError, Terminal, Transient
 from finops.normalize import canonical
 from finops.partition import Window
 from finops.raw import Delivery, RawStore
@@ -36,7 +36,7 @@ EMPTY = Answer(b'{"usageItems": []}')
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PACE", Pace(0.4, lambda _: None, lambda: 0.0))
+    monkeypatch.setattr(http, "PACE", Pace(20.0, lambda _: None, lambda: 0.0))
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
 
 
@@ -320,12 +320,6 @@ def test_a_repository_out_of_reach_is_named_and_its_cost_is_kept(
     assert str(issue).startswith("ci: the jobs of acme/train could not be read")
 
 
-def test_jobs_can_be_left_out(address: str, script: Script, store: RawStore) -> None:
-    script.on(USAGE, usage({}))
-    made(organization="acme", api_url=address, jobs=False).fetch(DAY, store)
-    assert script.asked("/repos/.*") == []
-
-
 def test_the_refusal_names_the_permission(
     github: GitHubActions, script: Script, store: RawStore
 ) -> None:
@@ -340,6 +334,9 @@ def test_probes_try_billing_and_one_repository(github: GitHubActions, script: Sc
     billing, jobs_of_one = github.probes().values()
     billing()
     with pytest.raises(Terminal, match=r"'Actions' \(read\)"):
+        jobs_of_one()
+    script.on(USAGE, EMPTY)
+    with pytest.raises(Transient, match="no repository had runner minutes yesterday"):
         jobs_of_one()
 
 

@@ -7,8 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from finops.raw import RawStore
 from providers.github_actions_jobs import Machines, Prices
 from providers.github_actions_usage import Item
+from tests.providers.test_github_actions import DAY, TOKEN, USAGE, made, usage
+from tests.stubs.scripted import Script
 
 LINUX = Item(
     day=date(2026, 10, 1),
@@ -78,3 +81,12 @@ def test_a_minute_costs_the_price_of_its_sku_else_the_average() -> None:
 
 def test_without_billed_minutes_a_minute_has_no_price() -> None:
     assert Prices.of([STORAGE]).of_minute("actions_linux") is None
+
+
+def test_jobs_can_be_left_out(
+    address: str, script: Script, store: RawStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+    script.on(USAGE, usage({}))
+    made(organization="acme", api_url=address, jobs=False).fetch(DAY, store)
+    assert script.asked("/repos/.*") == []

@@ -11,6 +11,7 @@ from tests.stubs.faults import Fault, standard_faults
 from tests.stubs.scripted import JSON, Answer, Script, serve
 
 KEY = "rpa_SECRETKEY123"
+BEYOND_TIME = "Fri, 31 Dec 9999 23:59:59 -2300"
 GOOD = Answer(b'{"amount": 0.1000000000000000055, "count": 3}')
 
 
@@ -61,6 +62,18 @@ def test_refusals_are_not_tried_again(script: Script, address: str) -> None:
     assert (len(script.requests), waits) == (1, [])
 
 
+def test_the_path_of_the_address_is_named(script: Script, address: str) -> None:
+    script.on("/jenkins/computer", Answer(b"", 403), Answer(b"", 503))
+    with connect(f"{address}/jenkins", []) as api:
+        with pytest.raises(Terminal, match=f"^{address}/jenkins/computer\\?depth=1: answered 403"):
+            api.get("/computer", {"depth": "1"})
+        with pytest.raises(Transient, match=f"^{address}/jenkins/computer: answered 503"):
+            api.get("/computer")
+    lost = pytest.raises(Transient, match=r"^http://127\.0\.0\.1:1/jenkins/computer: ConnectError")
+    with connect("http://127.0.0.1:1/jenkins", []) as api, lost:
+        api.get("/computer")
+
+
 def test_unknown_host_is_transient() -> None:
     waits: list[float] = []
     with connect("http://127.0.0.1:1", waits) as api, pytest.raises(Transient, match="try 5 of 5"):
@@ -104,7 +117,16 @@ def test_wait_is_capped_and_jittered(script: Script, address: str) -> None:
     assert waits == [LONGEST_WAIT_SECONDS, 2 * 1.25]
 
 
-@pytest.mark.parametrize("body", [b'{"a": NaN}', b"[-Infinity]", b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": NaN}',
+        b"[-Infinity]",
+        b"\xff",
+        pytest.param(b"[" * 200_000, id="deep"),
+        pytest.param(b"[1e" + b"9" * 30 + b"]", id="exponent"),
+    ],
+)
 def test_what_is_no_json(body: bytes, script: Script, address: str) -> None:
     script.on("/bill", Answer(body))
     with connect(address, []) as api, pytest.raises(Transient, match="complete JSON"):
@@ -140,6 +162,9 @@ def test_request_and_receipt(script: Script, address: str) -> None:
         (429, {}, 0),
         (429, {"retry-after": "soon"}, 0),
         (429, {"retry-after": "-3"}, 0),
+        (429, {"retry-after": "nan"}, 0),
+        (429, {"retry-after": BEYOND_TIME}, 0),
+        (429, {"retry-after": "Sat, 03 Oct 2026 10:21:00 GMT", "date": BEYOND_TIME}, 0),
         (429, {"retry-after": "Sat, 03 Oct 2026 10:21:00 GMT"}, 30),
         (429, {"x-ratelimit-reset": "1791022860"}, 30),
         (429, {"x-ms-ratelimit-qpu-retry-after": "9", "retry-after": "4"}, 9),

@@ -243,6 +243,16 @@ def test_probes_ask_as_a_run_does(server: Script, address: str) -> None:
         connect(address, jobs=("nobody/*",)).probes()["the user may list the jobs"]()
 
 
+def test_a_probe_tries_the_stages(server: Script, address: str) -> None:
+    name = "Jenkins tells the stages of pipelines"
+    connect(address).probes()[name]()
+    assert len(server.asked(".*/wfapi/describe")) == 1
+    server.on(".*/wfapi/describe", Answer(b"no", 404))
+    with pytest.raises(Terminal, match="stages = false"):
+        connect(address).probes()[name]()
+    assert name not in connect(address, stages=False).probes()
+
+
 @pytest.mark.parametrize(
     "endpoint", ["/computer/api/json", "/api/json", "/job/nightly/api/json", ".*/wfapi/describe"]
 )

@@ -23,7 +23,6 @@ from providers.http import Pace
 from providers.lambda_labs import LambdaLabs, LambdaLabsSettings
 from providers.lambda_labs_intervals import Life, Sight, life, slices
 from providers.lambda_labs_replies import Event, Thing
-from tests.finops.company import snapshot
 from tests.stubs.rig_lambda_labs import answer, event, events, instance, offer, types
 from tests.stubs.scripted import Answer, Script
 
@@ -53,12 +52,25 @@ class Account:
         self, time: str, *running: dict[str, Any], told: tuple[dict[str, Any], ...] = ()
     ) -> Delivery:
         """Fetch on `time` (day and hour of October), while these instances are listed."""
+        self._show(time, running, told)
+        return self.provider.fetch(WINDOW, self._store)
+
+    def fails_at(self, time: str, *running: dict[str, Any], failing: str) -> None:
+        """Fetch while one address answers with an error, and take back what is not to stay."""
+        self._show(time, running, ())
+        self._script.on(failing, Answer(b"{}", 500))
+        with pytest.raises(Transient):
+            self.provider.fetch(WINDOW, self._store)
+        self._store.withdraw()
+
+    def _show(
+        self, time: str, running: tuple[dict[str, Any], ...], told: tuple[dict[str, Any], ...]
+    ) -> None:
         day, hour = time.split()
         date_header = f"Thu, {day} Oct 2026 {hour} GMT"
         self._script.on("/api/v1/instances", answer({"data": running}, date_header))
         self._script.on("/api/v1/instance-types", types(gpu_1x_a10=75))
         self._script.on("/api/v1/audit-events", events(*told))
-        return self.provider.fetch(WINDOW, self._store)
 
     def rows(self, delivery: Delivery) -> pl.DataFrame:
         return rows(self.provider, delivery, self._store)
@@ -172,6 +184,24 @@ def test_a_price_that_changes_counts_from_half_way_between_the_samples(account: 
     assert found["ListUnitPrice"].to_list() == [Decimal(1), Decimal(2)]
 
 
+@pytest.mark.parametrize(
+    ("change", "column", "told"),
+    [
+        ({"tags": []}, "Tags", ['{"team": "vision"}', None]),
+        ({"name": "renamed"}, "ResourceName", ["name of i1", "renamed"]),
+    ],
+)
+def test_tags_and_names_that_change_count_from_half_way_between_the_samples(
+    change: dict[str, Any], column: str, told: list[str | None], account: Account
+) -> None:
+    account.at("01 10:00:00", instance("i1"))
+    account.at("01 12:00:00", instance("i1") | change)
+    found = account.rows(account.at("01 14:00:00", instance("i1") | change))
+    assert times(found) == [("i1", "01T10:00", "01T11:00"), ("i1", "01T11:00", "01T14:00")]
+    assert found[column].to_list() == told
+    assert found["BilledCost"].to_list() == [Decimal("0.75"), Decimal("2.25")]
+
+
 def test_an_instance_of_unknown_price_is_set_aside_not_dropped(account: Account) -> None:
     told = tuple(
         event(action, "i9", f"2026-10-01T0{hour}:00:00Z", additional_details={})
@@ -249,15 +279,14 @@ def test_the_code_of_an_error_tells_whether_it_may_pass(account: Account, script
             account.provider.fetch(WINDOW, RawStore(LocalWarehouse(Path("/nonexistent"))))
 
 
-def test_a_refused_delivery_is_no_sample(account: Account, store: RawStore, tmp_path: Path) -> None:
-    account.at("01 10:00:00", instance("i1"))
-    warehouse = LocalWarehouse(tmp_path / "warehouse")
-    before = snapshot(warehouse.root)
-    again = RawStore(warehouse)
-    account._store = again
-    account.at("01 11:00:00", instance("i1"), instance("i2"))
-    again.withdraw()
-    assert snapshot(warehouse.root) == before
+@pytest.mark.parametrize("failing", ["/api/v1/audit-events", "/api/v1/instance-types"])
+def test_a_sample_counts_also_when_the_rest_of_its_run_failed(
+    failing: str, account: Account
+) -> None:
+    for hour in ("05", "06"):
+        account.fails_at(f"01 {hour}:00:00", instance("i1"), instance("i9"), failing=failing)
+    found = account.rows(account.at("01 08:00:00", instance("i1")))
+    assert times(found) == [("i1", "01T05:00", "01T08:00"), ("i9", "01T05:00", "01T06:00")]
 
 
 def test_lost_samples_erase_no_charge(account: Account, store: RawStore, tmp_path: Path) -> None:
@@ -268,7 +297,7 @@ def test_lost_samples_erase_no_charge(account: Account, store: RawStore, tmp_pat
     for key in list(warehouse.list("samples/")):
         warehouse.delete(key)
     delivery = account.at("01 12:00:00", instance("i1"))
-    with pytest.raises(DataError, match=r"0\.75 USD were billed for these days before"):
+    with pytest.raises(DataError, match=r"0\.75 USD were billed before"):
         charges.write(account.provider.charges(delivery, store.path), delivery, warehouse)
 
 

@@ -45,7 +45,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def provider(address: str, waits: list[float]) -> RunPod:
-    return RunPod("gpu-cloud", RunPodSettings(api_url=address, v1_url=address), Path())
+    settings = RunPodSettings(api_url=address, v1_url=address, products=("pods",))
+    return RunPod("gpu-cloud", settings, Path())
 
 
 def recorded(account: str | None = None, tag_env: tuple[str, ...] = ("TEAM", "PROJECT")) -> RunPod:
@@ -115,77 +116,6 @@ def test_every_product_that_is_asked_for(
     assert (last["ResourceId"], last["BilledCost"], last["x_GpuHours"]) == ("ep1", "0.5", None)
     assert (last["ServiceName"], last["ResourceType"]) == ("Serverless", "Endpoint")
     assert len(script.asked("/v2/billing/network-volumes")) == 2
-
-
-def hour(amount: float, **more: Any) -> dict[str, Any]:
-    times = {"startTime": "2026-10-01T03:00:00Z", "endTime": "2026-10-01T04:00:00Z"}
-    return {**times, "totalAmount": amount, **more}
-
-
-def billed(*records: dict[str, Any]) -> Answer:
-    total = sum(record["totalAmount"] for record in records)
-    document = {"records": records, "metadata": {"totals": {"totalAmount": total}}}
-    return Answer(json.dumps(document).encode(), headers=DATED)
-
-
-def test_by_default_every_product_is_billed_with_its_parts(
-    provider: RunPod, script: Script, store: RawStore
-) -> None:
-    script.on("/v2/billing/pods", BILLING)
-    script.on("/v2/pods", PODS)
-    script.on("/v2/billing/serverless", billed(hour(0.5, serverlessId="ep1", feeAmount=0.1)))
-    volume = hour(0.75, networkVolumeId="v1", standardAmount=0.25, highPerformanceAmount=0.5)
-    script.on("/v2/billing/network-volumes", billed(volume))
-    script.on("/v2/billing/clusters", billed(hour(8.5, clusterId="c1", networkingAmount=0.5)))
-    script.on("/v2/billing/endpoints", billed(hour(3.25)))
-    delivery = provider.fetch(WINDOW, store)
-    found = rows(provider, delivery, store).tail(4)
-    parts = ("x_FeeCost", "x_StandardStorageCost", "x_HighPerformanceStorageCost")
-    assert found.select("ServiceName", "ResourceId", "BilledCost").rows() == [
-        ("Serverless", "ep1", "0.5"),
-        ("Network Volumes", "v1", "0.75"),
-        ("Instant Clusters", "c1", "8.5"),
-        ("Public Endpoints", None, "3.25"),
-    ]
-    assert found.select(parts).rows()[:2] == [("0.1", None, None), (None, "0.25", "0.5")]
-    assert found["x_NetworkingCost"].to_list()[2] == "0.5"
-    assert found["ChargeDescription"].to_list()[3] == "Public Endpoints"
-    assert delivery.issues == ()
-
-
-def test_a_product_that_the_key_may_not_read_is_named(
-    provider: RunPod, script: Script, store: RawStore
-) -> None:
-    script.on("/v[12]/billing.*", Answer(b"no", 403))
-    script.on("/v2/billing/pods", BILLING)
-    script.on("/v2/pods", PODS)
-    script.on("/v2/billing/(network-volumes|clusters|endpoints)", EMPTY)
-    delivery = provider.fetch(WINDOW, store)
-    assert rows(provider, delivery, store).height == 4
-    (issue,) = delivery.issues
-    assert str(issue).startswith("gpu-cloud: serverless are not in this bill")
-
-
-def test_charges_that_the_key_may_not_read_are_not_taken_back(
-    provider: RunPod, script: Script, store: RawStore
-) -> None:
-    script.on("/v[12]/billing/.*", Answer(b"no", 403))
-    script.on("/v2/billing/pods", billed(hour(2.5, podId="p1")))
-    script.on("/v2/billing", billed(hour(4.5)))
-    with pytest.raises(Terminal, match=r"billed 4\.5 USD .* only 2\.5 USD .* clusters, public"):
-        provider.fetch(WINDOW, store)
-
-
-def test_the_accounts_total_is_reconciled_with_what_grew_meanwhile(
-    provider: RunPod, script: Script, store: RawStore
-) -> None:
-    script.on("/v2/billing/.*", EMPTY)
-    script.on("/v2/billing/pods", billed(hour(2.5, podId="p1")))
-    script.on("/v2/billing", billed(hour(2.25)), billed(hour(2.75)))
-    script.on("/v2/pods", PODS)
-    (stated,) = provider.fetch(WINDOW, store).stated
-    assert stated.billed == {"USD": Decimal("2.75")}
-    assert stated.tolerance == Decimal("0.500001")
 
 
 def test_a_product_that_is_named_must_be_readable(

@@ -38,7 +38,7 @@ def _pods(gpu: str) -> tuple[Answer]:
 
 RIG = Rig(
     provider="runpod",
-    settings=lambda address: {"api_url": address, "v1_url": address},
+    settings=lambda address: {"api_url": address, "v1_url": address, "products": ["pods"]},
     environment={"RUNPOD_API_KEY": "rpa_SECRETKEY123"},
     secret="rpa_SECRETKEY123",
     window=Window(date(2026, 10, 1), date(2026, 10, 3)),
