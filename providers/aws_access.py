@@ -8,6 +8,7 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from botocore.response import StreamingBody
 
 from finops.errors import ProviderError, Terminal, Transient
 from providers import http
@@ -105,6 +106,8 @@ def _refuse_pages(response_dict: Mapping[str, Any], **_: object) -> None:
     kind = response_dict["headers"].get("content-type", "")
     # botocore has made a 500 of a 200 by now whose body is not what S3 would say.
     if response_dict["status_code"] in {200, 500} and kind.startswith("text/html"):
+        if isinstance(response_dict["body"], StreamingBody):
+            response_dict["body"].close()
         raise Transient(
             f"AWS answered with {kind} instead of what was asked for; a proxy or login page may "
             f"stand in between"

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,7 +101,8 @@ class BucketExport:
 
         def got() -> tuple[bytes, Stored]:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
-            return bytes(answer["Body"].read()), self._stored(path, answer)
+            with closing(answer["Body"]) as body:
+                return bytes(body.read()), self._stored(path, answer)
 
         return self._patiently(got, path)
 
@@ -109,8 +111,8 @@ class BucketExport:
 
         def copied() -> Stored:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
-            with to.open("wb") as file:
-                for block in answer["Body"].iter_chunks(_BLOCK_BYTES):
+            with closing(answer["Body"]) as body, to.open("wb") as file:
+                for block in body.iter_chunks(_BLOCK_BYTES):
                     file.write(block)
             return self._stored(path, answer)
 

@@ -9,12 +9,14 @@ import json
 import math
 import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -180,6 +182,7 @@ class Api:
             base_url=base_url,
             headers={**_DEFAULT_HEADERS, **headers, **_authorized(credential)},
             timeout=self._pace.timeout_seconds,
+            verify=_trusted(),
         )
 
     def __enter__(self) -> Self:
@@ -264,6 +267,12 @@ class Api:
         for secret in filter(None, self._secrets):
             text = text.replace(secret, "[key]")
         return text
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    # Reading the authorities takes longer than a request: once is enough for all providers.
+    return httpx.create_ssl_context()
 
 
 def _authorized(credential: Credential) -> dict[str, str]:

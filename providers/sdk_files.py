@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,7 +72,8 @@ class Bucket:
     def read(self, name: str) -> bytes:
         with _faults_of_s3(f"{self._url}/{name}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")
-            return bytes(answer["Body"].read())
+            with closing(answer["Body"]) as body:
+                return bytes(body.read())
 
 
 def opened(base: Path, path: str) -> Files:

@@ -18,6 +18,7 @@ from finops.errors import FinopsError
 
 API_VARIABLE = "PREFECT_API_URL"
 HOST = "127.0.0.1"
+_POLL_VARIABLE = "PREFECT_RUNNER_POLL_FREQUENCY"
 _STARTS_WITHIN_SECONDS = 90
 _STOPS_WITHIN_SECONDS = 10
 
@@ -43,6 +44,8 @@ def _local_server(port: int) -> Iterator[None]:
         "PREFECT_SERVER_API_PORT": str(port),
         # With the default of 1 the server loses task runs when many finish at once.
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        # With the default of 10 s a backfill started in the UI seems not to start.
+        _POLL_VARIABLE: os.environ.get(_POLL_VARIABLE, "1"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import boto3
@@ -54,7 +54,8 @@ class S3Warehouse:
     def read(self, key: str) -> bytes:
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-            return bytes(answer["Body"].read())
+            with closing(answer["Body"]) as body:
+                return bytes(body.read())
         except (ClientError, BotoCoreError) as error:
             raise self._fault("read", key, error) from error
 

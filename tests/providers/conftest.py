@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 
 from finops.raw import RawStore
@@ -27,6 +29,15 @@ def script() -> Script:
 def address(script: Script) -> Iterator[str]:
     with serve(script) as url:
         yield url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Let all botocore sessions share the files that describe AWS: each would parse megabytes."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,20 @@
 """What AWS may refuse, and what is said about it."""
 
+import gc
+import socket
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from finops.errors import Terminal, Transient
 from finops.raw import RawStore
+from providers import http
 from providers.aws import Aws, AwsSettings
+from providers.aws_access import Access
+from providers.aws_s3 import BucketExport
+from providers.http import Pace
 from tests.stubs.aws_export import OCTOBER, Export
 from tests.stubs.scripted import Answer, Script
 
@@ -96,12 +104,37 @@ def test_refusals(  # noqa: PLR0913, PLR0917 - fixtures
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(http, "PACE", Pace(20.0, lambda _: None))
     script.on(".*", Answer(refusal(code), status, XML))
     settings = AwsSettings(export="s3://bill/exports/focus-hourly", region="us-east-1")
     with pytest.raises(raises) as caught:
         Aws("aws-main", settings, Path()).fetch(OCTOBER, store)
     assert says in str(caught.value)
+
+
+def test_a_web_page_in_place_of_a_file_leaves_no_connection_open(
+    script: Script,
+    address: str,
+    credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    script.on(".*", Answer(b"<html>" * 100_000, headers={"Content-Type": "text/html"}))
+    bucket = BucketExport("s3://bill/exports/x", Access())
+    with pytest.raises(Transient, match="text/html") as caught:
+        bucket.read("file.csv")
+    assert caught.traceback, "the error must live, as it holds on to the reply"
+    assert urlsplit(address).port not in {each.getpeername()[1] for each in open_sockets()}
+
+
+def open_sockets() -> list[socket.socket]:
+    sockets = [each for each in gc.get_objects() if isinstance(each, socket.socket)]
+    connected = []
+    for each in sockets:
+        with suppress(OSError):
+            each.getpeername()
+            connected.append(each)
+    return connected
 
 
 def test_s3_out_of_reach(
@@ -110,6 +143,6 @@ def test_s3_out_of_reach(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(http, "PACE", Pace(20.0, lambda _: None))
     with pytest.raises(Transient, match="check the network"):
         Aws("aws-main", AwsSettings(export="s3://b/exports/x"), Path()).fetch(OCTOBER, store)

@@ -65,6 +65,9 @@ class Script:
 class _Handler(BaseHTTPRequestHandler):
     script: ClassVar[Script]
     protocol_version = "HTTP/1.1"
+    # Headers and body leave together: in two packets, the second waits for a delayed ACK.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._reply()
