@@ -18,6 +18,7 @@ from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
+from finops.samples import Samples
 from providers import jenkins_replies, jenkins_walk, jenkins_workloads
 from providers.base import Address, Probe, Settings, Told
 from providers.http import Api, Reply, basic, parse_json
@@ -127,8 +128,9 @@ class Jenkins:
                 found = self._pass(api, window, store)
         seen = [_keep(store, nodes, at, {"kind": _NODES})]
         if self._recorded is None:
-            store.remember(self._source, at, seen)
-            seen = store.samples(self._source, window.start_at, window.end_at)
+            samples = Samples(store, self._source)
+            samples.remember(at, seen)
+            seen = samples.between(window.start_at, window.end_at)
         return Delivery(
             self.NAME,
             self._source,

@@ -17,6 +17,7 @@ from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
+from finops.samples import Samples
 from providers import lambda_labs_replies, paging, rows
 from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
@@ -111,7 +112,9 @@ class LambdaLabs:
             with self._api() as api:
                 self._take_sample(store, api)
                 events = self._kept_events(window, store, api)
-            samples = store.samples(self._source, window.start_at - _DAY, window.end_at + _DAY)
+            samples = Samples(store, self._source).between(
+                window.start_at - _DAY, window.end_at + _DAY
+            )
         return Delivery(
             self.NAME,
             self._source,
@@ -164,7 +167,7 @@ class LambdaLabs:
         for kind in self._kinds():
             reply = _sampled(kind, api)
             at = at or reply.sent_at or datetime.now(UTC)
-            store.remember(self._source, at, [_keep(store, kind, at, reply)])
+            Samples(store, self._source).remember(at, [_keep(store, kind, at, reply)])
 
     def _kept_events(
         self, window: Window, store: RawStore, api: Replies

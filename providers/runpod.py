@@ -18,6 +18,7 @@ from finops.errors import DataError, Issue, Severity, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
+from finops.samples import Samples
 from providers import rows, runpod_billing, runpod_replies
 from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
@@ -193,18 +194,15 @@ class RunPod:
     def _lists(self, window: Window, store: RawStore, pods: Reply) -> list[RawObject]:
         """Remember the list of pods; give it behind those before it, from the window's start on."""
         listed = _keep(store, pods, _PODS, "pods")
+        samples = Samples(store, self._source)
         # A folder tells no time: its list counts for the window, so that a re-run adds nothing.
         at = window.end_at if self._recorded else pods.sent_at or datetime.now(UTC)
         span = window.start_at - _DAY, max(at, window.end_at)
-        remembered = self._remembered(store, *span)
+        remembered = _lists_in(samples.between(*span))
         if not remembered or remembered[-1].sha256 != listed.sha256:
-            store.remember(self._source, at, [listed])
-            remembered = self._remembered(store, *span)
+            samples.remember(at, [listed])
+            remembered = _lists_in(samples.between(*span))
         return [*(kept for kept in remembered if kept.sha256 != listed.sha256), listed]
-
-    def _remembered(self, store: RawStore, start: datetime, end: datetime) -> list[RawObject]:
-        samples = store.samples(self._source, start, end)
-        return [kept for kept in samples if kept.receipt.get("kind") == _PODS]
 
     def _unread(self, missing: Iterable[str]) -> Iterator[Issue]:
         """Name the products that were not to be read; a folder of replies has what it has."""
@@ -267,6 +265,10 @@ def _pod_list(api: Replies, older: Replies, billing: Iterable[Reply]) -> Reply:
 def _keep(store: RawStore, reply: Reply, kind: str, product: str) -> RawObject:
     receipt = {"kind": kind, "product": product, **reply.receipt()}
     return store.keep(reply.body, f"runpod{reply.name}", receipt)
+
+
+def _lists_in(remembered: list[RawObject]) -> list[RawObject]:
+    return [kept for kept in remembered if kept.receipt.get("kind") == _PODS]
 
 
 def _of_kind(delivery: Delivery, kind: str) -> list[RawObject]:
