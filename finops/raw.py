@@ -1,6 +1,7 @@
 """Raw evidence: what a provider sent, byte for byte, named by its SHA-256.
 
-Raw objects are never rewritten. Beside each stands a receipt that says how it was got.
+A provider leaves out what may hold users' secrets before it has a reply kept, and says so in the
+receipt. Raw objects are never rewritten. Beside each stands a receipt that says how it was got.
 """
 
 import hashlib

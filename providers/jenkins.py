@@ -224,8 +224,9 @@ class Jenkins:
                 at = self._at(page.reply, window)
                 inside = [build for build in page.builds if _is_inside(build, at, window)]
                 if inside:
-                    about = jenkins_kept.about_builds(job.name, page.builds)
-                    listed = jenkins_kept.keep(store, page.reply, at, about)
+                    listed = jenkins_kept.keep_builds(
+                        store, page, at, job.name, self._settings.parameters
+                    )
                     found.add(listed, inside)
                     self._describe(api, job, inside, window, store, found)
                 oldest = page.builds[-1] if page.builds and page.is_last else oldest

@@ -1,7 +1,8 @@
 """Jenkins' kept replies: those of this run, and what earlier runs saw of builds since discarded."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from finops.errors import DataError, Transient
 from finops.partition import Window
 from finops.raw import RawObject, RawStore
 from finops.samples import Samples
+from providers import withheld
 from providers.http import Reply, parse_json
-from providers.jenkins_replies import Build
+from providers.jenkins_walk import Page
 
 NODES, BUILDS, STAGES = "nodes", "builds", "stages"
 
@@ -93,10 +95,31 @@ def keep(store: RawStore, reply: Reply, at: datetime, facts: Mapping[str, str]) 
     return store.keep(reply.body, f"jenkins{reply.name}", receipt)
 
 
-def about_builds(job: str, builds: Sequence[Build]) -> dict[str, str]:
-    """Say what a page of builds is about: the job, and which builds lie in it."""
-    newest, oldest = builds[0].number, builds[-1].number
-    return {"kind": BUILDS, "job": job, "newest": str(newest), "oldest": str(oldest)}
+def keep_builds(
+    store: RawStore, page: Page, at: datetime, job: str, parameters: Sequence[str]
+) -> RawObject:
+    """Keep a page that lists builds, of their parameters only those named: others may be secrets."""
+    reply = page.reply
+    document = json.loads(reply.body)
+    left_out = _drop_parameters(document, frozenset(parameters))
+    body = withheld.written(document) if left_out else reply.body
+    newest, oldest = page.builds[0].number, page.builds[-1].number
+    about = {"kind": BUILDS, "job": job, "newest": str(newest), "oldest": str(oldest)}
+    if left_out:
+        about[withheld.LEFT_OUT] = f"values of the build parameters {', '.join(sorted(left_out))}"
+    return keep(store, replace(reply, body=body), at, about)
+
+
+def _drop_parameters(document: Any, wanted: frozenset[str]) -> set[str]:
+    """Take unwanted parameters out of a page of builds; tells their names."""
+    dropped: set[str] = set()
+    for build in document["allBuilds"]:
+        for action in build.get("actions") or ():
+            given = action.get("parameters") or []
+            dropped |= {each["name"] for each in given if each["name"] not in wanted}
+            if given:
+                action["parameters"] = [each for each in given if each["name"] in wanted]
+    return dropped
 
 
 def read(kept: RawObject, path: Callable[[RawObject], Path]) -> Kept:
