@@ -176,6 +176,8 @@ class RunPod:
         if before is not None or self._recorded is None:
             runpod_billing.demand_nothing_hidden(before, replies, missing)
         after = None if before is None else runpod_billing.account_total(window, api)
+        differences = runpod_billing.steady_differences(before, after, replies, window)
+        runpod_billing.demand_no_hour_hidden(differences, missing)
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
         kept = [_keep(store, replies[name], name) for name in replies]
@@ -188,7 +190,10 @@ class RunPod:
             (*kept, *lists),
             stated=runpod_billing.stated(before, after, ids),
             is_empty_for_sure=True,
-            issues=tuple(self._unread(missing)),
+            issues=(
+                *self._unread(missing),
+                *runpod_billing.told_differences(differences, self._source),
+            ),
         )
 
     def _lists(self, window: Window, store: RawStore, pods: Reply) -> list[RawObject]:
