@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from finops import gpus, money, regions, tabular
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window, period_of
+from finops.purse import Purse
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout, billing_months
@@ -199,7 +200,7 @@ class Aws:
         if settings is None or months is None:
             return (), ()
         allowance = int(settings.daily_budget / aws_cost_explorer.PRICE_OF_A_REQUEST)
-        purse = store.purse(f"cost-explorer/{self._source}", today, allowance)
+        purse = Purse(store.warehouse, f"cost-explorer/{self._source}", today, allowance)
         try:
             replies = CostExplorer(self._access(), purse.take).replies(months)
             found = list(aws_cost_explorer.totals(replies))

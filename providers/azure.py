@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from finops import credentials, tabular
 from finops.errors import FinopsError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
+from finops.purse import Purse
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
 from providers import azure_focus, azure_runs, billing_months
@@ -255,7 +256,8 @@ class Azure:
         from providers import azure_query
 
         today = datetime.now(UTC).date()
-        purse = store.purse(f"azure-query/{self._source}", today, settings.queries_per_day)
+        name = f"azure-query/{self._source}"
+        purse = Purse(store.warehouse, name, today, settings.queries_per_day)
         query = azure_query.Query(settings.query_scope, settings.query_url, purse.take)
         try:
             totals = query.totals(_until_today(whole, today))

@@ -1,6 +1,6 @@
 """What a provider is: two duties, probes, and settings.
 
-`fetch` talks to the network and keeps what it got, verbatim. `charges` and `workloads` turn kept
+`fetch` talks to the network and keeps what it got, verbatim but for secrets beside the facts. `charges` and `workloads` turn kept
 bytes into rows and need no network, so a bill can be read again years later.
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from finops import credentials
+from finops import credentials, known
 from finops.errors import ConfigError, DataError, Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
@@ -189,13 +189,13 @@ class Gcp:
         """Take the days that did not change from what was kept, and read the others."""
         selected = columns(table)
         names = {day.key: day_name(table.name, day, selected) for day in days.all}
-        known = {
+        unchanged = {
             key: kept
             for key, name in names.items()
-            if self._settings.reuse_unchanged and (kept := store.known(name)) is not None
+            if self._settings.reuse_unchanged and (kept := known.find(store, name)) is not None
         }
-        wanted = [day.key for day in days.all if day.key not in known]
-        read = dict(known)
+        wanted = [day.key for day in days.all if day.key not in unchanged]
+        read = dict(unchanged)
         if wanted:
             query = rows(table, wanted, days.until, self._slack)
             answer = warehouse.ask(query, table.location)
@@ -271,7 +271,7 @@ def _keep_day(
     key = (file.day, file.month)
     told = {**receipt, "day": file.day, "month": file.month, "rows": str(file.rows)}
     if days.holds_all(file):
-        return store.keep_known(file.path, names[key], told)
+        return known.keep(store, file.path, names[key], told)
     return store.keep(file.path, names.get(key, "/".join(key)), told)
 
 

@@ -1,31 +1,33 @@
 """Jenkins: builds and pipeline stages as workloads on their nodes.
 
 Jenkins knows no cost: a workload says who held which node when, and so explains what the cloud
-charges for that node. Builds are read while Jenkins has them: it discards old ones by itself.
+charges for that node. Jenkins discards builds by itself, so what is seen of them is remembered, and
+each window is told from all that any run has seen of it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from finops import credentials
-from finops.errors import DataError, Issue, Severity, Terminal, Transient
+from finops.errors import Issue, Severity, Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import jenkins_replies, jenkins_walk, jenkins_workloads
+from finops.samples import Samples
+from providers import jenkins_kept, jenkins_replies, jenkins_walk, jenkins_workloads
 from providers.base import Address, Probe, Settings, Told
-from providers.http import Api, Reply, basic, parse_json
+from providers.http import Api, Reply, basic
+from providers.jenkins_kept import BUILDS, NODES, STAGES, Kept, Memory
 from providers.jenkins_replies import Build, Item
 from providers.jenkins_workloads import Naming, Places
 from providers.recorded import Recorded, Replies
 
-_NODES, _BUILDS, _STAGES = "nodes", "builds", "stages"
 _NODES_TREE = "computer[displayName,assignedLabels[name],executors[currentExecutable[url]]]"
 _NO_STAGES = frozenset({404})
 
@@ -63,28 +65,15 @@ class _Found:
     """What one pass over Jenkins brought, and what it could not bring."""
 
     objects: list[RawObject] = field(default_factory=list)
-    builds: int = 0
+    under_way: set[str] = field(default_factory=set)
+    """The names of replies in which something runs."""
     issues: list[Issue] = field(default_factory=list)
 
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A kept reply, and what its receipt says of it."""
-
-    raw: RawObject
-    document: Any
-
-    @property
-    def kind(self) -> str:
-        return self.raw.receipt["kind"]
-
-    @property
-    def job(self) -> str:
-        return self.raw.receipt["job"]
-
-    @property
-    def seen_at(self) -> datetime:
-        return datetime.fromisoformat(self.raw.receipt["seen_at"])
+    def add(self, kept: RawObject, builds: Iterable[Build]) -> None:
+        """Take in a reply that tells of these builds."""
+        self.objects.append(kept)
+        if any(build.is_running for build in builds):
+            self.under_way.add(kept.name)
 
 
 class Jenkins:
@@ -122,18 +111,19 @@ class Jenkins:
         with self._replies() as api:
             nodes = _nodes(api)
             at = self._at(nodes, window)
-            found = self._pass(api, window, store)
-            if not found.builds:
-                found = self._pass(api, window, store)
-        seen = [_keep(store, nodes, at, {"kind": _NODES})]
+            memory = self._memory(store, window)
+            found = self._pass(api, window, store, memory)
+            if not found.objects:
+                found = self._pass(api, window, store, memory)
+        own = [jenkins_kept.keep(store, nodes, at, {"kind": NODES}), *found.objects]
         if self._recorded is None:
-            store.remember(self._source, at, seen)
-            seen = store.samples(self._source, window.start_at, window.end_at)
+            news = memory.news(own, frozenset(found.under_way))
+            Samples(store, self._source).remember(at, news)
         return Delivery(
             self.NAME,
             self._source,
             Scope(days=window),
-            (*seen, *found.objects),
+            memory.joined(own, window, self._is_wanted),
             issues=tuple(found.issues),
             is_empty_for_sure=True,
         )
@@ -143,28 +133,26 @@ class Jenkins:
 
         `weight` is the seconds it held its node. Raises `DataError` for an unknown shape.
         """
-        replies = [_read(kept, path) for kept in delivery.objects]
+        window = delivery.scope.days
+        assert window is not None, "this provider's deliveries speak for days"
+        replies = [jenkins_kept.read(kept, path) for kept in delivery.objects]
+        replies.sort(key=lambda reply: reply.seen_at)
         places = Places()
         for reply in replies:
-            if reply.kind == _NODES:
+            if reply.kind == NODES:
                 nodes = jenkins_replies.nodes(reply.document, reply.raw.name)
                 places.learn(reply.seen_at, nodes)
         runs = {
             (reply.job, int(reply.raw.receipt["number"])): reply
             for reply in replies
-            if reply.kind == _STAGES
+            if reply.kind == STAGES
         }
-        done: set[tuple[str, int]] = set()
-        for reply in replies:
-            for build in _builds_of(reply):
-                # A build that started while we read moved others on to the next page.
-                if (reply.job, build.number) not in done:
-                    done.add((reply.job, build.number))
-                    described = runs.get((reply.job, build.number))
-                    yield from self._told(reply, build, described, places)
+        for reply, build in _as_seen_last(replies):
+            if _is_inside(build, reply.seen_at, window):
+                yield from self._told(reply, build, runs.get((reply.job, build.number)), places)
 
     def _told(
-        self, listed: _Kept, build: Build, described: _Kept | None, places: Places
+        self, listed: Kept, build: Build, described: Kept | None, places: Places
     ) -> Iterator[Told]:
         """Make the workloads of one build: its stages where they are known, else the whole."""
         run = jenkins_replies.run(described.document, described.raw.name) if described else None
@@ -226,35 +214,60 @@ class Jenkins:
                     jenkins_replies.run(reply.json(), reply.name)
                     return
 
-    def _pass(self, api: Replies, window: Window, store: RawStore) -> _Found:
+    def _pass(self, api: Replies, window: Window, store: RawStore, memory: Memory) -> _Found:
+        """Read the pages that list builds of the window, and the stages of those builds."""
         found = _Found()
-        too_old = window.start_at - timedelta(days=self._settings.longest_build_days)
+        too_old = window.start_at - self._longest
         for job in jenkins_walk.jobs(api, self._settings.jobs):
             oldest: Build | None = None
             for page in jenkins_walk.pages(api, job, too_old, has_parameters=self._has_parameters):
                 at = self._at(page.reply, window)
                 inside = [build for build in page.builds if _is_inside(build, at, window)]
                 if inside:
-                    found.builds += len(inside)
-                    receipt = {"kind": _BUILDS, "job": job.name}
-                    found.objects.append(_keep(store, page.reply, at, receipt))
-                    found.objects += self._described(api, job, inside, window, store)
+                    listed = jenkins_kept.keep_builds(
+                        store, page, at, job.name, self._settings.parameters
+                    )
+                    found.add(listed, inside)
+                    self._describe(api, job, inside, window, store, found)
                 oldest = page.builds[-1] if page.builds and page.is_last else oldest
-            if self._recorded is None and oldest and _may_lack(oldest, window):
+            if self._recorded is None and oldest and _may_lack(oldest, job, window, memory):
                 found.issues.append(_discarded(self._source, job, oldest))
         return found
 
-    def _described(
-        self, api: Replies, job: Item, builds: list[Build], window: Window, store: RawStore
-    ) -> Iterator[RawObject]:
+    def _describe(
+        self,
+        api: Replies,
+        job: Item,
+        builds: list[Build],
+        window: Window,
+        store: RawStore,
+        found: _Found,
+    ) -> None:
         """Ask for the stages of pipelines; where that plugin is missing there are none."""
         for build in builds if self._settings.stages else ():
             if build.is_pipeline:
                 reply = api.get(f"{job.path}/{build.number}/wfapi/describe", {}, _NO_STAGES)
                 if reply.status not in _NO_STAGES:
                     jenkins_replies.run(reply.json(), reply.name)
-                    receipt = {"kind": _STAGES, "job": job.name, "number": str(build.number)}
-                    yield _keep(store, reply, self._at(reply, window), receipt)
+                    about = {"kind": STAGES, "job": job.name, "number": str(build.number)}
+                    found.add(
+                        jenkins_kept.keep(store, reply, self._at(reply, window), about), [build]
+                    )
+
+    def _memory(self, store: RawStore, window: Window) -> Memory:
+        """Recall what earlier runs saw; a folder of replies has what it has."""
+        if self._recorded is not None:
+            return Memory()
+        return Memory.of(Samples(store, self._source), window, self._longest)
+
+    def _is_wanted(self, kept: RawObject) -> bool:
+        """Tell whether the settings of today ask for what was seen in earlier runs."""
+        is_asked_for = kept.receipt["kind"] != STAGES or self._settings.stages
+        return is_asked_for and jenkins_walk.is_named(kept.receipt["job"], self._settings.jobs)
+
+    @property
+    def _longest(self) -> timedelta:
+        return timedelta(days=self._settings.longest_build_days)
 
     @property
     def _has_parameters(self) -> bool:
@@ -267,8 +280,24 @@ class Jenkins:
         return reply.sent_at or datetime.now(UTC)
 
 
-def _builds_of(reply: _Kept) -> list[Build]:
-    if reply.kind != _BUILDS:
+def _as_seen_last(replies: Sequence[Kept]) -> Iterator[tuple[Kept, Build]]:
+    """Give each build once, from the newest of the replies that list it; they are oldest first.
+
+    A job that was renamed has its builds under two names: a build keeps its place in the queue.
+    """
+    done: set[tuple[object, object]] = set()
+    for reply in reversed(replies):
+        for build in _builds_of(reply):
+            names: set[tuple[object, object]] = {(reply.job, build.number)}
+            if build.queue_id is not None and build.queue_id > 0:
+                names.add((build.queue_id, build.start))
+            if not names & done:
+                yield reply, build
+            done |= names
+
+
+def _builds_of(reply: Kept) -> list[Build]:
+    if reply.kind != BUILDS:
         return []
     return jenkins_replies.builds(reply.document, reply.raw.name)
 
@@ -284,32 +313,17 @@ def _is_inside(build: Build, seen_at: datetime, window: Window) -> bool:
     return build.start < window.end_at and end >= window.start_at
 
 
-def _may_lack(oldest: Build, window: Window) -> bool:
-    return oldest.number > 1 and oldest.start > window.start_at
+def _may_lack(oldest: Build, job: Item, window: Window, memory: Memory) -> bool:
+    if oldest.number == 1 or oldest.start <= window.start_at:
+        return False
+    return not memory.has_seen(job.name, oldest.number - 1)
 
 
 def _discarded(source: str, job: Item, oldest: Build) -> Issue:
     return Issue(
         source,
         f"{job.name}: Jenkins keeps no build before #{oldest.number} of {oldest.start:%Y-%m-%d %H:%M} "
-        f"UTC, so earlier ones of these days may be missing; let it keep builds for some days more, "
-        f"or ingest more often",
+        f"UTC, and no run has seen #{oldest.number - 1}, so builds of these days may be missing; let "
+        f"the job keep more builds than it makes between two runs, or ingest more often",
         Severity.WARNING,
     )
-
-
-def _keep(store: RawStore, reply: Reply, at: datetime, facts: Mapping[str, str]) -> RawObject:
-    receipt = {**facts, "seen_at": at.isoformat(), **reply.receipt()}
-    return store.keep(reply.body, f"jenkins{reply.name}", receipt)
-
-
-def _read(kept: RawObject, path: Callable[[RawObject], Path]) -> _Kept:
-    try:
-        return _Kept(kept, parse_json(path(kept).read_bytes(), kept.name))
-    except KeyError:
-        raise DataError(
-            f"{kept.key}: what was seen at {kept.receipt['seen_at']} is gone; restore it from a "
-            f"backup, or remove its note below samples/ to go on without it"
-        ) from None
-    except Transient as error:
-        raise DataError(str(error)) from None

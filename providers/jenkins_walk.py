@@ -48,8 +48,13 @@ def jobs(api: Replies, patterns: Sequence[str]) -> Iterator[Item]:
             if item.is_folder:
                 if any(_may_hold(item.name, pattern) for pattern in patterns):
                     waiting.append(item.name)
-            elif any(fnmatchcase(item.name, pattern) for pattern in patterns):
+            elif is_named(item.name, patterns):
                 yield item
+
+
+def is_named(job: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a job's full name fits a pattern."""
+    return any(fnmatchcase(job, pattern) for pattern in patterns)
 
 
 def pages(api: Replies, job: Item, too_old: datetime, *, has_parameters: bool) -> Iterator[Page]:

@@ -19,7 +19,7 @@ from finops.errors import DataError, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.workloads import SCHEMA
-from providers import kubernetes_allocation, kubernetes_utilization, prometheus
+from providers import kubernetes_allocation, kubernetes_utilization, prometheus, withheld
 from providers.base import Address, Probe, Settings, Told
 from providers.http import ANONYMOUS, Api, Credential, Reply, basic, bearer, parse_json
 from providers.kubernetes_allocation import Allocation, Utilization
@@ -76,6 +76,9 @@ class KubernetesSettings(Settings):
             if getattr(self, user) and not getattr(self, token_env):
                 raise ValueError(f"{user} needs {token_env}, the variable that holds the password")
         return self
+
+
+_ANNOTATIONS = frozenset({"annotations", "namespaceAnnotations"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,7 @@ class Kubernetes:
         with self._apis() as (api, metrics):
             answers, _ = self._allocations(window, api)
             used = [] if metrics is None else self._utilization(window, metrics)
-        kept = tuple(
-            store.keep(answer.reply.body, f"{self.NAME}{answer.reply.name}", answer.receipt())
-            for answer in (*answers, *used)
-        )
+        kept = tuple(_keep(store, answer) for answer in (*answers, *used))
         return Delivery(self.NAME, self._source, Scope(days=window), kept, is_empty_for_sure=True)
 
     def workloads(self, delivery: Delivery, path: Callable[[RawObject], Path]) -> Iterator[Told]:
@@ -250,6 +250,14 @@ class Kubernetes:
         return kubernetes_utilization.told(
             documents, self._step, exported=self._settings.exported_labels
         )
+
+
+def _keep(store: RawStore, answer: _Answer) -> RawObject:
+    """Keep a reply without annotations: kubectl writes whole manifests with their secrets there."""
+    body, receipt = withheld.without(answer.reply.body, _ANNOTATIONS), answer.receipt()
+    if body != answer.reply.body:
+        receipt[withheld.LEFT_OUT] = ", ".join(sorted(_ANNOTATIONS))
+    return store.keep(body, f"{Kubernetes.NAME}{answer.reply.name}", receipt)
 
 
 def _of_kind(delivery: Delivery, kind: str) -> list[RawObject]:

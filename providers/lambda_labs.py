@@ -17,7 +17,8 @@ from finops import credentials
 from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import lambda_labs_replies, paging, rows
+from finops.samples import Samples
+from providers import lambda_labs_replies, paging, rows, withheld
 from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.lambda_labs_fleet import Actions, Fleet
@@ -39,6 +40,9 @@ _LAUNCHED_WITHIN = timedelta(days=31)
 """How long before the window a launch is looked for: samples tell of what ran longer."""
 _TELLING = frozenset({400, 409})
 """Statuses whose error code decides: `provider/…` means that it may pass."""
+
+_LOGINS = frozenset({"jupyter_token", "jupyter_url"})
+"""What in the list of instances lets its reader in."""
 
 _KEYS = "make a key in the Lambda console under API keys (a key may do everything: guard it)"
 _ADVICE = {
@@ -111,7 +115,9 @@ class LambdaLabs:
             with self._api() as api:
                 self._take_sample(store, api)
                 events = self._kept_events(window, store, api)
-            samples = store.samples(self._source, window.start_at - _DAY, window.end_at + _DAY)
+            samples = Samples(store, self._source).between(
+                window.start_at - _DAY, window.end_at + _DAY
+            )
         return Delivery(
             self.NAME,
             self._source,
@@ -164,7 +170,7 @@ class LambdaLabs:
         for kind in self._kinds():
             reply = _sampled(kind, api)
             at = at or reply.sent_at or datetime.now(UTC)
-            store.remember(self._source, at, [_keep(store, kind, at, reply)])
+            Samples(store, self._source).remember(at, [_keep(store, kind, at, reply)])
 
     def _kept_events(
         self, window: Window, store: RawStore, api: Replies
@@ -263,8 +269,12 @@ def _recorded(place: Path, kind: str) -> Reply | None:
 
 
 def _keep(store: RawStore, kind: str, at: datetime, reply: Reply) -> RawObject:
+    """Keep a part of a sample, but not the way into an instance's notebook."""
     receipt = {"kind": kind, "sampled_at": at.isoformat(), **reply.receipt()}
-    return store.keep(reply.body, _name(reply), receipt)
+    body = withheld.without(reply.body, _LOGINS)
+    if body != reply.body:
+        receipt[withheld.LEFT_OUT] = ", ".join(sorted(_LOGINS))
+    return store.keep(body, _name(reply), receipt)
 
 
 def _name(reply: Reply) -> str:

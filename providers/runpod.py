@@ -6,7 +6,7 @@ are joined to the list of pods, which has GPU, data centre, name and environment
 terminated is no longer in the list, so lists are remembered, and the newest that knows a pod tells.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,8 @@ from finops.errors import DataError, Issue, Severity, Transient
 from finops.normalize import GIVEN_ROW
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
-from providers import rows, runpod_billing, runpod_replies
+from finops.samples import Samples
+from providers import rows, runpod_billing, runpod_replies, withheld
 from providers.base import Address, Bill, Probe, Settings
 from providers.http import Api, Reply, bearer, parse_json
 from providers.recorded import Recorded, Replies
@@ -175,9 +176,11 @@ class RunPod:
         if before is not None or self._recorded is None:
             runpod_billing.demand_nothing_hidden(before, replies, missing)
         after = None if before is None else runpod_billing.account_total(window, api)
+        differences = runpod_billing.steady_differences(before, after, replies, window)
+        runpod_billing.demand_no_hour_hidden(differences, missing)
         pods = _pod_list(api, older, replies.values())
         runpod_replies.pods(pods.json(), pods.name, self._settings.tag_env)
-        kept = [_keep(store, replies[name], _BILLING, name) for name in replies]
+        kept = [_keep(store, replies[name], name) for name in replies]
         lists = self._lists(window, store, pods)
         ids = frozenset(raw.sha256 for raw in kept)
         return Delivery(
@@ -187,24 +190,24 @@ class RunPod:
             (*kept, *lists),
             stated=runpod_billing.stated(before, after, ids),
             is_empty_for_sure=True,
-            issues=tuple(self._unread(missing)),
+            issues=(
+                *self._unread(missing),
+                *runpod_billing.told_differences(differences, self._source),
+            ),
         )
 
     def _lists(self, window: Window, store: RawStore, pods: Reply) -> list[RawObject]:
         """Remember the list of pods; give it behind those before it, from the window's start on."""
-        listed = _keep(store, pods, _PODS, "pods")
+        listed = _keep_pods(store, pods, self._settings.tag_env)
+        samples = Samples(store, self._source)
         # A folder tells no time: its list counts for the window, so that a re-run adds nothing.
         at = window.end_at if self._recorded else pods.sent_at or datetime.now(UTC)
         span = window.start_at - _DAY, max(at, window.end_at)
-        remembered = self._remembered(store, *span)
+        remembered = _lists_in(samples.between(*span))
         if not remembered or remembered[-1].sha256 != listed.sha256:
-            store.remember(self._source, at, [listed])
-            remembered = self._remembered(store, *span)
+            samples.remember(at, [listed])
+            remembered = _lists_in(samples.between(*span))
         return [*(kept for kept in remembered if kept.sha256 != listed.sha256), listed]
-
-    def _remembered(self, store: RawStore, start: datetime, end: datetime) -> list[RawObject]:
-        samples = store.samples(self._source, start, end)
-        return [kept for kept in samples if kept.receipt.get("kind") == _PODS]
 
     def _unread(self, missing: Iterable[str]) -> Iterator[Issue]:
         """Name the products that were not to be read; a folder of replies has what it has."""
@@ -264,9 +267,21 @@ def _pod_list(api: Replies, older: Replies, billing: Iterable[Reply]) -> Reply:
     return api.get("/v2/pods")
 
 
-def _keep(store: RawStore, reply: Reply, kind: str, product: str) -> RawObject:
-    receipt = {"kind": kind, "product": product, **reply.receipt()}
+def _keep(store: RawStore, reply: Reply, product: str) -> RawObject:
+    receipt = {"kind": _BILLING, "product": product, **reply.receipt()}
     return store.keep(reply.body, f"runpod{reply.name}", receipt)
+
+
+def _keep_pods(store: RawStore, reply: Reply, tag_env: Sequence[str]) -> RawObject:
+    """Keep what is used of the pods, and nothing else of their environment: it may hold secrets."""
+    facts = runpod_replies.billing_facts(reply.json(), tag_env)
+    told = f"all of a pod but its id, name, GPUs, data center and price, and in env {list(tag_env)}"
+    receipt = {"kind": _PODS, "product": "pods", withheld.LEFT_OUT: told, **reply.receipt()}
+    return store.keep(withheld.written(facts), f"runpod{reply.name}", receipt)
+
+
+def _lists_in(remembered: list[RawObject]) -> list[RawObject]:
+    return [kept for kept in remembered if kept.receipt.get("kind") == _PODS]
 
 
 def _of_kind(delivery: Delivery, kind: str) -> list[RawObject]:

@@ -1,14 +1,18 @@
 """Asking RunPod what it billed: product by product, and for the whole account.
 
 The account's total is asked for before and after the products: hours in progress grow meanwhile,
-and what was read must lie between the two.
+and what was read must lie between the two. Hours that are the same before and after did not grow, so
+there every cent counts.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from finops import money
-from finops.errors import DataError, Terminal, Transient
+from finops.errors import DataError, Issue, Severity, Terminal, Transient
 from finops.partition import Window
 from finops.reconciliation import Stated
 from providers import rows, runpod_replies
@@ -18,8 +22,19 @@ from providers.runpod_replies import PRODUCTS, Product, Usage
 
 UNAVAILABLE = frozenset({403, 404})
 _ACCOUNT = "/v2/billing"
+_ACCOUNT_RECORDS = PRODUCTS["public_endpoints"]  # amounts by time, without a resource, as well
+_HOUR = timedelta(hours=1)
+_NOTHING = Decimal(0)
 # Amounts and their total travel as doubles, so their last digits need not add up.
 _TOTAL_TOLERANCE = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTotal:
+    """What RunPod billed for everything, in US dollars; by hour where its records add up to it."""
+
+    amount: Decimal
+    hours: Mapping[datetime, Decimal] | None
 
 
 def read(name: str, window: Window, api: Replies, older: Replies, *, must: bool) -> Reply | None:
@@ -56,24 +71,74 @@ def asked(
     return None if reply.status in UNAVAILABLE else reply
 
 
-def account_total(window: Window, api: Replies) -> Decimal | None:
-    """Read what RunPod billed for everything, in US dollars; `None` when it does not say."""
+def account_total(window: Window, api: Replies) -> AccountTotal | None:
+    """Read what RunPod billed for everything; `None` when it does not say."""
     reply = api.get(_ACCOUNT, _hours_of(window), UNAVAILABLE)
-    return None if reply.status in UNAVAILABLE else _stated_total(reply)
+    if reply.status in UNAVAILABLE:
+        return None
+    amount = _stated_total(reply)
+    return AccountTotal(amount, _hours_told(reply, amount, window))
 
 
 def stated(
-    before: Decimal | None, after: Decimal | None, raw_ids: frozenset[str]
+    before: AccountTotal | None, after: AccountTotal | None, raw_ids: frozenset[str]
 ) -> tuple[Stated, ...]:
     """Make the account's total a figure to reconcile with."""
     if before is None or after is None:
         return ()
-    tolerance = abs(after - before) + _TOTAL_TOLERANCE
-    return (Stated("RunPod's account total", raw_ids, None, {"USD": after}, tolerance),)
+    tolerance = abs(after.amount - before.amount) + _TOTAL_TOLERANCE
+    return (Stated("RunPod's account total", raw_ids, None, {"USD": after.amount}, tolerance),)
+
+
+def steady_differences(
+    before: AccountTotal | None,
+    after: AccountTotal | None,
+    replies: Mapping[str, Reply],
+    window: Window,
+) -> dict[datetime, Decimal]:
+    """Tell by how much more was read than stated in each hour that did not change meanwhile.
+
+    What is hidden may be less than what the hours in progress grow by: their sum would not tell.
+    """
+    if before is None or after is None or before.hours is None or after.hours is None:
+        return {}
+    found = _by_hour(_usages(replies), window)
+    differences = {
+        hour: found.get(hour, _NOTHING) - after.hours.get(hour, _NOTHING)
+        for hour in sorted({*found, *before.hours, *after.hours})
+        if before.hours.get(hour, _NOTHING) == after.hours.get(hour, _NOTHING)
+    }
+    return {hour: by for hour, by in differences.items() if abs(by) > _TOTAL_TOLERANCE}
+
+
+def demand_no_hour_hidden(differences: Mapping[datetime, Decimal], missing: list[str]) -> None:
+    """Refuse a delivery without a product when an hour has charges that were not to be seen."""
+    short = {hour: by for hour, by in differences.items() if by < 0}
+    if missing and short:
+        first = min(short)
+        raise Terminal(
+            f"RunPod billed {money.text(-money.exact_sum(short.values()))} USD in these days that "
+            f"may not be read with this key (the first at {first:%Y-%m-%d %H:%M} UTC); give it read "
+            f"access to the billing of {', '.join(missing)}, or name in 'products' what you want"
+        )
+
+
+def told_differences(differences: Mapping[datetime, Decimal], source: str) -> Iterator[Issue]:
+    """Say in one sentence which hours do not add up to what RunPod states of them."""
+    if differences:
+        by = money.exact_sum(abs(each) for each in differences.values())
+        yield Issue(
+            source,
+            f"RunPod's account total differs from its products by {money.text(by)} USD in hours that "
+            f"did not change while they were read ({len(differences)}, the first at "
+            f"{min(differences):%Y-%m-%d %H:%M} UTC); take the days in again, and ask RunPod if the "
+            f"difference stays",
+            Severity.WARNING,
+        )
 
 
 def demand_nothing_hidden(
-    before: Decimal | None, replies: Mapping[str, Reply], missing: list[str]
+    before: AccountTotal | None, replies: Mapping[str, Reply], missing: list[str]
 ) -> None:
     """Refuse a delivery without a product that has or may have charges: it would take them back."""
     if not missing:
@@ -86,15 +151,10 @@ def demand_nothing_hidden(
             f"seen; nothing was taken: give the key read access to billing, or write "
             f"products = [{named}] in the settings to leave the rest out on purpose"
         )
-    amounts = (
-        usage.amount
-        for name, reply in replies.items()
-        for usage in runpod_replies.usages(reply.json(), reply.name, PRODUCTS[name])
-    )
-    read_so_far = money.exact_sum(amounts)
-    if read_so_far + _TOTAL_TOLERANCE < before:
+    read_so_far = money.exact_sum(usage.amount for usage in _usages(replies))
+    if read_so_far + _TOTAL_TOLERANCE < before.amount:
         raise Terminal(
-            f"RunPod billed {money.text(before)} USD in these days, but only "
+            f"RunPod billed {money.text(before.amount)} USD in these days, but only "
             f"{money.text(read_so_far)} USD of it may be read with this key; give it read access to "
             f"the billing of {', '.join(missing)}, or name in 'products' what you want"
         )
@@ -103,6 +163,31 @@ def demand_nothing_hidden(
 def within(usage: Usage, window: Window) -> bool:
     """Leave out the hours RunPod adds when it snaps a window outward to its buckets."""
     return window.start_at <= usage.start < window.end_at
+
+
+def _usages(replies: Mapping[str, Reply]) -> Iterator[Usage]:
+    for name, reply in replies.items():
+        yield from runpod_replies.usages(reply.json(), reply.name, PRODUCTS[name])
+
+
+def _hours_told(reply: Reply, amount: Decimal, window: Window) -> dict[datetime, Decimal] | None:
+    """Read the total's own records; `None` when they are not hours that add up to it."""
+    try:
+        records = runpod_replies.usages(reply.json(), reply.name, _ACCOUNT_RECORDS)
+    except DataError:
+        return None
+    is_whole = abs(money.exact_sum(each.amount for each in records) - amount) <= _TOTAL_TOLERANCE
+    if not is_whole or any(each.end - each.start != _HOUR for each in records):
+        return None
+    return _by_hour(records, window)
+
+
+def _by_hour(usages: Iterable[Usage], window: Window) -> dict[datetime, Decimal]:
+    hours: dict[datetime, list[Decimal]] = defaultdict(list)
+    for usage in usages:
+        if within(usage, window):
+            hours[usage.start].append(usage.amount)
+    return {hour: money.exact_sum(amounts) for hour, amounts in hours.items()}
 
 
 def _hours_of(window: Window) -> dict[str, str]:

@@ -5,7 +5,7 @@ its times without zone. The list of pods has the same facts in different places.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -134,6 +134,8 @@ class Usage:
     billed_hours: Decimal | None
 
 
+_POD_FACTS = ("id", "name", "gpuCount", "dataCenterId", "adjustedCostPerHr", "costPerHr")
+
 UNKNOWN_POD = Pod(None, None, None, None, None, None)
 
 
@@ -185,16 +187,41 @@ def pods(document: Any, name: str, tag_env: Sequence[str]) -> dict[str, Pod]:
 
     `tag_env` names the environment variables that become tags.
     """
-    rows = document
-    if isinstance(document, dict):
-        rows = next((value for value in document.values() if isinstance(value, list)), None)
     try:
-        return {row["id"]: _pod(row, tag_env) for row in rows}
+        return {row["id"]: _pod(row, tag_env) for row in _rows(document)}
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{name}: is not a list of RunPod pods as it is known "
             f"({type(error).__name__}: {error}); nothing of it was taken"
         ) from None
+
+
+def billing_facts(document: Any, tag_env: Sequence[str]) -> dict[str, Any]:
+    """Take of a list of pods, as `pods` reads it, only what `pods` uses.
+
+    A pod's environment, start command and registry login may hold its owner's secrets.
+    """
+    return {"pods": [_billing_facts(row, tag_env) for row in _rows(document)]}
+
+
+def _billing_facts(row: Mapping[str, Any], tag_env: Sequence[str]) -> dict[str, Any]:
+    env = _env(row.get("env"))
+    return {
+        **_some(row, _POD_FACTS),
+        "gpu": _some(row.get("gpu") or {}, ("id", "count")),
+        "machine": _some(row.get("machine") or {}, ("gpuTypeId", "dataCenterId")),
+        "env": {name: str(env[name]) for name in tag_env if env.get(name)},
+    }
+
+
+def _some(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | Decimal]:
+    return {name: row[name] for name in names if isinstance(row.get(name), str | Decimal)}
+
+
+def _rows(document: Any) -> Any:
+    if isinstance(document, dict):
+        return next((value for value in document.values() if isinstance(value, list)), None)
+    return document
 
 
 def _pod(row: Mapping[str, Any], tag_env: Sequence[str]) -> Pod:
@@ -213,9 +240,13 @@ def _pod(row: Mapping[str, Any], tag_env: Sequence[str]) -> Pod:
 
 def _tags(env: Any, tag_env: Sequence[str]) -> str | None:
     """Pick the variables that are tags: only those, since others may hold secrets."""
-    pairs = env if isinstance(env, dict) else {each["key"]: each["value"] for each in env or ()}
+    pairs = _env(env)
     tags = {name.lower(): str(pairs[name]) for name in tag_env if pairs.get(name)}
     return cells.text(json.dumps(tags, sort_keys=True, ensure_ascii=False)) if tags else None
+
+
+def _env(env: Any) -> Mapping[str, Any]:
+    return env if isinstance(env, dict) else {each["key"]: each["value"] for each in env or ()}
 
 
 def billed_hours(usage: Usage, pod: Pod) -> Decimal | None:

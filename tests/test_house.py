@@ -29,6 +29,7 @@ SHARED_BY_PROVIDERS = {
     "registry",
     "rows",
     "shapes",
+    "withheld",
 }
 
 

@@ -103,7 +103,7 @@ class Interrupting(RawStore):
     """A store that lets something happen in S3 when the first file has been kept."""
 
     def __init__(self, store: RawStore, then: Callable[[], None]) -> None:
-        super().__init__(store._warehouse)
+        super().__init__(store.warehouse)
         self._then = then
         self._done = False
 

@@ -119,7 +119,7 @@ class Interrupting(RawStore):
     """A store that lets something happen in the container when the first object has been kept."""
 
     def __init__(self, store: RawStore, then: Callable[[], None]) -> None:
-        super().__init__(store._warehouse)
+        super().__init__(store.warehouse)
         self._then: Callable[[], None] | None = then
 
     def keep(

@@ -69,7 +69,7 @@ def test_a_product_that_the_key_may_not_read_is_named(
     provider: RunPod, script: Script, store: RawStore
 ) -> None:
     script.on("/v[12]/billing.*", NO)
-    script.on("/v2/billing", billed(hour(10.3700001)))
+    script.on("/v2/billing", BILLING)
     script.on("/v2/billing/pods", BILLING)
     script.on("/v2/pods", PODS)
     script.on("/v2/billing/(network-volumes|clusters|endpoints)", EMPTY)
@@ -99,6 +99,82 @@ def test_the_accounts_total_is_reconciled_with_what_grew_meanwhile(
     (stated,) = provider.fetch(WINDOW, store).stated
     assert stated.billed == {"USD": Decimal("2.75")}
     assert stated.tolerance == Decimal("0.500001")
+
+
+def later(amount: float, **more: Any) -> dict[str, Any]:
+    times = {"startTime": "2026-10-01T04:00:00Z", "endTime": "2026-10-01T05:00:00Z"}
+    return {**times, "totalAmount": amount, **more}
+
+
+def growing(script: Script, *, hidden: float) -> None:
+    """Bill an hour that is over and one that grows while it is read, and hide some of the first."""
+    script.on("/v2/pods", PODS)
+    script.on("/v2/billing/.*", EMPTY)
+    script.on("/v2/billing/pods", billed(hour(2.5 - hidden, podId="p1"), later(1.25, podId="p1")))
+    script.on(
+        "/v2/billing",
+        billed(hour(2.5), later(0.75)),
+        billed(hour(2.5), later(1.75)),
+    )
+
+
+def test_a_hidden_charge_that_is_smaller_than_what_grew_is_an_issue(
+    provider: RunPod, script: Script, store: RawStore
+) -> None:
+    growing(script, hidden=0.125)
+    delivery = provider.fetch(WINDOW, store)
+    (issue,) = delivery.issues
+    assert "by 0.125 USD in hours that did not change" in issue.message
+    assert "(1, the first at 2026-10-01 03:00 UTC)" in issue.message
+
+
+def test_nothing_hidden_is_no_issue_while_an_hour_grows(
+    provider: RunPod, script: Script, store: RawStore
+) -> None:
+    growing(script, hidden=0)
+    assert provider.fetch(WINDOW, store).issues == ()
+
+
+def test_a_hidden_product_that_is_smaller_than_what_grew_is_refused(
+    provider: RunPod, script: Script, store: RawStore
+) -> None:
+    growing(script, hidden=0.125)
+    script.on("/v2/billing/clusters", NO)
+    with pytest.raises(Terminal, match=r"billed 0\.125 USD .* billing of clusters"):
+        provider.fetch(WINDOW, store)
+
+
+def test_what_the_total_does_not_know_is_an_issue_too(
+    provider: RunPod, script: Script, store: RawStore
+) -> None:
+    growing(script, hidden=0)
+    script.on("/v2/billing/clusters", billed(hour(0.25, clusterId="c1")))
+    (issue,) = provider.fetch(WINDOW, store).issues
+    assert "by 0.25 USD" in issue.message
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"totalAmount": 2.5}],
+        [hour(1.0)],
+        [{**hour(2.5), "endTime": "2026-10-02T03:00:00Z"}],
+        None,
+    ],
+    ids=["without time", "not all", "days", "none"],
+)
+def test_a_total_without_hours_of_its_own_is_compared_as_a_whole(
+    records: object, provider: RunPod, script: Script, store: RawStore
+) -> None:
+    totals = {"totals": {"totalAmount": 2.5}}
+    document = {"metadata": totals, **({} if records is None else {"records": records})}
+    script.on("/v2/pods", PODS)
+    script.on("/v2/billing/.*", EMPTY)
+    script.on("/v2/billing/pods", billed(later(2.5, podId="p1")))
+    script.on("/v2/billing", Answer(json.dumps(document).encode()))
+    delivery = provider.fetch(WINDOW, store)
+    assert delivery.issues == ()
+    assert delivery.stated[0].billed == {"USD": Decimal("2.5")}
 
 
 def test_what_nobody_can_see_fails_and_says_how_to_leave_it_out(
