@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "focus-conformance.md"
 DEMO = ROOT / "data" / "demo" / "finops.toml"
 DEFECTS = ROOT / "tests" / "fixtures" / "focus" / "validator_defects.toml"
+GAPS = ROOT / "docs" / "focus-gaps.toml"
 PERIOD = "2026-10"
 ABSENT, HOLDS = "-", "·"
 
@@ -96,6 +97,18 @@ def bills(found: Found) -> Iterator[str]:
         yield f"| `{source}` | {rows:,} | {version} | {'refuses it' if refused else verdict} |"
 
 
+def gaps() -> Iterator[str]:
+    """Write why the bills break what they break."""
+    yield "| source | column | why it stays |"
+    yield "| --- | --- | --- |"
+    for source, columns in tomllib.loads(GAPS.read_text(encoding="utf-8")).items():
+        told: dict[str, list[str]] = {}
+        for column, reason in columns.items():
+            told.setdefault(reason, []).append(column)
+        for reason, found in told.items():
+            yield f"| `{source}` | {', '.join(found)} | {reason} |"
+
+
 def unchecked() -> Iterator[str]:
     """Write the requirements of FOCUS 1.2 that no check holds, and why."""
     yield "| FOCUS 1.2 | requirement | why it is not checked |"
@@ -126,6 +139,7 @@ def page() -> str:
         "@quoted@": str(len(quoted)),
         "@unheld@": str(len(quoted) - held),
         "@bills@": "\n".join(bills(found)),
+        "@gaps@": "\n".join(gaps()),
         "@requirements@": "\n".join(requirements(found)),
         "@unchecked@": "\n".join(unchecked()),
         "@defects@": "\n".join(defects()),

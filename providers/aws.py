@@ -22,7 +22,14 @@ from finops.partition import Window, period_of
 from finops.purse import Purse
 from finops.raw import Delivery, RawObject, RawStore, Scope
 from finops.reconciliation import Stated
-from providers import aws_cost_explorer, aws_cur, aws_cur_legacy, aws_layout, billing_months
+from providers import (
+    aws_cost_explorer,
+    aws_cur,
+    aws_cur_legacy,
+    aws_layout,
+    aws_resources,
+    billing_months,
+)
 from providers.aws_access import Access
 from providers.aws_cost_explorer import AllowanceSpent, CostExplorer, MonthTotal
 from providers.aws_layout import Layout
@@ -216,7 +223,7 @@ class Aws:
         """Read the kept files as FOCUS rows with GPU facts; CUR 2.0 is mapped to FOCUS first.
 
         `x_InstanceType` is read from the meter's name, `x_GpuHours` is its hours times GPUs, and
-        a region that AWS left without a name gets the one of its id.
+        a region that AWS left without a name gets the one of its id, and a resource its type.
         Raises `DataError` for a file that is neither.
         """
         for kept in delivery.objects:
@@ -236,7 +243,7 @@ class Aws:
             rows = aws_cur_legacy.to_cur(rows)
         if aws_cur.is_cur(rows.collect_schema().names()):
             rows = aws_cur.to_focus(rows, name)
-        return _with_regions(_with_gpus(_with_plain_maps(rows), name))
+        return aws_resources.with_types(_with_regions(_with_gpus(_with_plain_maps(rows), name)))
 
     def _access(self) -> Access:
         settings = self._settings

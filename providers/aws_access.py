@@ -157,9 +157,9 @@ def _refusal(error: Exception, needs: str) -> str:
     if code in _BAD_KEYS:
         return f"AWS does not accept the credentials ({code}); {_LOG_IN}"
     if code == "NoSuchBucket":
-        return "there is no such bucket; correct the source's 'export'"
+        return f"there is no such bucket ({code}); correct its name in the source's settings"
     if code in _WRONG_REGION:
-        return "the bucket is in another region; set the source's 'region'"
+        return "the bucket is in another region; set the source's 'region', or AWS_DEFAULT_REGION"
     if isinstance(error, _NO_CREDENTIALS):
         return f"no usable AWS credentials ({error}); {_LOG_IN}"
     return f"{error}; check the source's settings and the policies in AWS"

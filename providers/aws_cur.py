@@ -156,6 +156,7 @@ class _Lines:
             **self._costs(),
             **self._commitment(),
             "ChargeCategory": self._type.replace_strict(_CATEGORIES, default="Adjustment"),
+            "ChargeClass": pl.lit(None, pl.String),  # the report does not tell corrections apart
             "ChargeFrequency": self._frequency(),
             "PricingCategory": self._pricing_category(),
             "PricingQuantity": hours,

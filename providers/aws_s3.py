@@ -91,7 +91,7 @@ class BucketExport:
             return [
                 str(entry["Prefix"]).removeprefix(prefix).rstrip("/")
                 for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-                for entry in _whole(page, f"{self.url}/{path}").get("CommonPrefixes", ())
+                for entry in whole(page, f"{self.url}/{path}").get("CommonPrefixes", ())
             ]
 
         return self._patiently(listed, path)
@@ -138,7 +138,7 @@ class BucketExport:
         return Stored(f"{self.url}/{path}", str(answer.get("ETag", "")).strip('"'), modified_at)
 
 
-def _whole(page: dict[str, Any], place: str) -> dict[str, Any]:
+def whole(page: dict[str, Any], place: str) -> dict[str, Any]:
     """Refuse a page of a listing that does not say whether it is the last one."""
     if "IsTruncated" not in page:
         raise Transient(f"{place}: the listing is no complete document; try again")

@@ -29,6 +29,7 @@ _OTHER = ("Other", "Other (Other)")
 _WHERE_NOT_TOLD = {
     "BillingAccountType": "Organization",
     "ChargeCategory": "Usage",
+    "ChargeClass": None,
     "ChargeFrequency": "Usage-Based",
     "PricingCategory": "Standard",
     "ServiceProviderName": "CoreWeave",

@@ -27,6 +27,8 @@ _CLUSTER, _ORGANIZATION = "cluster", "cluster_org"
 _INSTANCE_TYPE = "label_node_kubernetes_io_instance_type"
 _LABELS = (_ORGANIZATION, _CLUSTER, _INSTANCE_TYPE)
 _SAMPLES_PER_HOUR = 60
+_TOLD = ("RegionId", "ServiceName", "x_ClusterId", "x_ClusterName", "x_ProductFamily")
+"""Text that charges are named and placed by."""
 _TIMES = tuple(column.name for column in focus.BY_NAME.values() if column.kind is Kind.TIME)
 
 INSTANCE_MINUTES = (
@@ -99,6 +101,8 @@ def _usage(place: int, row: Mapping[str, Any]) -> Usage:
     for name in _TIMES:
         if row.get(name):
             time(row[name])
+    for name in _TOLD:
+        shapes.optional_text(row.get(name))
     return Usage(
         place=place,
         start=time(row["ChargePeriodStart"]),

@@ -7,26 +7,19 @@ together are the bill: a re-delivered month replaces its file, it does not stand
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import boto3
-from botocore import exceptions as aws
-from botocore.config import Config
 from pydantic import field_validator
 
 from finops import companions, copies, normalize, tabular
-from finops.errors import ProviderError, Terminal, Transient
+from finops.errors import Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawObject, RawStore, Scope
+from providers import focus_s3
 from providers.base import Bill, Probe, Settings
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.zip", ".zip", ".parquet", ".parq", ".pq")
-
-_LOST = (aws.HTTPClientError, aws.ConnectionError)
-_TOO_MANY = 429
-_SERVER_FAULT = 500
 
 
 class FocusSettings(Settings):
@@ -66,7 +59,7 @@ class Focus:
     def probes(self) -> Mapping[str, Probe]:
         """Look for the files, and open each as a run would."""
         if self._path.startswith("s3://"):
-            return {f"{self._path} can be listed": self._keys}
+            return {f"{self._path} can be listed": self._demand_bills}
         return {
             f"{self._path} is there": self._found,
             "every file of it is a FOCUS bill": self._demand_focus,
@@ -136,35 +129,24 @@ class Focus:
         return Terminal(f"{self._source}: {path} cannot be read ({said}); grant read access")
 
     def _from_s3(self, store: RawStore) -> Iterator[RawObject]:
-        keys = self._keys()
-        with (
-            self._s3() as (client, bucket),
-            tempfile.TemporaryDirectory(prefix="finops-") as folder,
-        ):
+        bucket = focus_s3.Bucket(self._path, self._source)
+        keys = self._bills(bucket)
+        with tempfile.TemporaryDirectory(prefix="finops-") as folder:
+            file = Path(folder) / "bill"
             for key in keys:
-                file = Path(folder) / "bill"
-                client.download_file(bucket, key, str(file))
-                yield store.keep(file, key, {"endpoint": f"s3://{bucket}/{key}"})
+                bucket.download(key, file)
+                yield store.keep(file, key, {"endpoint": f"s3://{bucket.name}/{key}"})
 
-    def _keys(self) -> list[str]:
+    def _demand_bills(self) -> None:
+        self._bills(focus_s3.Bucket(self._path, self._source))
+
+    def _bills(self, bucket: focus_s3.Bucket) -> list[str]:
         """List the bills in S3; raises `Terminal` when there is none or it may not be read."""
-        with self._s3() as (client, bucket):
-            prefix = self._path.removeprefix(f"s3://{bucket}").lstrip("/")
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        bills = sorted(key for key in keys if _is_bill(key) and _is_below(key, prefix))
+        keys = bucket.keys()
+        bills = sorted(key for key in keys if _is_bill(key) and _is_below(key, bucket.prefix))
         if not bills:
             raise Terminal(f"{self._source}: {self._path} holds no file that ends in {_endings()}")
         return bills
-
-    @contextmanager
-    def _s3(self) -> Iterator[tuple[Any, str]]:
-        """Lend an S3 client and the bucket's name; faults of S3 become ours."""
-        try:
-            client = boto3.Session().client("s3", config=Config(retries={"mode": "standard"}))
-            yield client, self._path.removeprefix("s3://").partition("/")[0]
-        except (aws.ClientError, aws.BotoCoreError) as error:
-            raise _fault(f"{self._source}: cannot read {self._path}: {error}", error) from error
 
 
 def _is_bill(name: str) -> bool:
@@ -176,17 +158,6 @@ def _is_bill(name: str) -> bool:
 def _is_below(key: str, prefix: str) -> bool:
     """Tell whether `prefix` is the key, or a folder above it: `bills` is not `bills-old/x.csv`."""
     return not prefix or key == prefix or key.startswith(f"{prefix.rstrip('/')}/")
-
-
-def _fault(said: str, error: Exception) -> ProviderError:
-    status = 0
-    if isinstance(error, aws.ClientError):
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if isinstance(error, _LOST) or status == _TOO_MANY or status >= _SERVER_FAULT:
-        return Transient(f"{said}; check the network, or wait for the next run")
-    return Terminal(
-        f"{said}; check the name, and grant s3:ListBucket and s3:GetObject to the credentials in use"
-    )
 
 
 def _endings() -> str:

@@ -13,16 +13,15 @@ first hours of a UTC month are billed in the month before.
 import polars as pl
 
 from finops import money, regions
-from providers import gcp_gpus, gcp_labels, gcp_services
+from providers import gcp_costs, gcp_gpus, gcp_labels, gcp_services
 
-_ONE_CREDIT = r'"amount":\s*"?-?[0-9][0-9.eE+-]*'
-_ITS_AMOUNT = r"(-?[0-9][0-9.eE+-]*)$"
 _RESOURCE_BASED = '"COMMITTED_USAGE_DISCOUNT"'
 _SPEND_BASED = '"COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE"'
 _FEE_OFFSET = '"FEE_UTILIZATION_OFFSET"'
 _FEE = r"(?i)^commitment\b"
 _SPOT = r"(?i)\b(?:spot|preemptible)\b"
 _DEFAULT_MODEL = "Default"
+_BILLED = "~billed"
 _PRICE_TOLERANCE = 1e-6
 
 _CATEGORIES = {"regular": "Usage", "tax": "Tax"}
@@ -65,16 +64,12 @@ def to_focus(rows: pl.LazyFrame) -> pl.LazyFrame:
     charges = _Charges(rows)
     names = rows.collect_schema().names()
     extra = [name for name in names if name not in _USED or name in _ALSO_KEPT]
-    # Finding the machine's type is dear, and every GPU fact looks at it: so it comes first.
-    return rows.with_columns(charges.machine_type().alias(gcp_gpus.MACHINE_TYPE)).select(
+    # Dear to find, and looked at by several columns: so they come first.
+    found = [charges.machine_type().alias(gcp_gpus.MACHINE_TYPE), charges.billed().alias(_BILLED)]
+    return rows.with_columns(found).select(
         **charges.columns(),
         **{_extension(name): charges.as_it_came(name) for name in extra},
     )
-
-
-def _sum_of_amounts(credit_texts: pl.Expr) -> pl.Expr:
-    amount = pl.element().str.extract(_ITS_AMOUNT).cast(money.DTYPE)
-    return credit_texts.str.extract_all(_ONE_CREDIT).list.eval(amount).list.sum()
 
 
 def _extension(name: str) -> str:
@@ -113,10 +108,10 @@ class _Charges:
         return self._raw(name)
 
     def _costs(self) -> dict[str, pl.Expr]:
-        cost = self._amount("cost")
-        billed = cost + self._sum_of_credits()
-        list_cost = self._amount("cost_at_list")
-        contracted = pl.coalesce(self._amount("cost_at_effective_price_default"), cost)
+        """Give amounts as text: what is finer than 18 decimals, or no amount, is told of later."""
+        cost, list_cost = self._text("cost"), self._text("cost_at_list")
+        billed = pl.col(_BILLED)
+        contracted = pl.coalesce(self._text("cost_at_effective_price_default"), cost)
         return {
             "BilledCost": billed,
             "EffectiveCost": billed,
@@ -127,9 +122,9 @@ class _Charges:
             "PricingCurrencyEffectiveCost": billed,
         }
 
-    def _sum_of_credits(self) -> pl.Expr:
-        """Add up the credits' amounts, each by the digits that were sent."""
-        return gcp_labels.once_each(self._credits, _sum_of_amounts, money.DTYPE).fill_null(0)
+    def billed(self) -> pl.Expr:
+        """Give what is billed, as text: the cost and all its credits."""
+        return gcp_costs.billed(self._text("cost"), self._credits)
 
     def _identity(self) -> dict[str, pl.Expr]:
         service_id, service = self._text("service_id"), self._text("service_description")
@@ -236,14 +231,14 @@ class _Charges:
         return self._credits.str.contains(kind, literal=True).fill_null(value=False)
 
     def _quantities(self) -> dict[str, pl.Expr]:
-        priced, used = self._amount("usage_amount_in_pricing_units"), self._amount("usage_amount")
+        priced = self._amount("usage_amount_in_pricing_units")
         contracted = pl.coalesce(
             self._amount("price_effective_price_default"), self._amount("price_effective_price")
         )
         return {
-            "PricingQuantity": priced,
+            "PricingQuantity": self._text("usage_amount_in_pricing_units"),
             "PricingUnit": self._text("usage_pricing_unit"),
-            "ConsumedQuantity": pl.when(self._is_usage).then(used),
+            "ConsumedQuantity": pl.when(self._is_usage).then(self._text("usage_amount")),
             "ConsumedUnit": pl.when(self._is_usage).then(self._text("usage_unit")),
             "ListUnitPrice": self._explaining(
                 self._amount("price_list_price"), priced, self._amount("cost_at_list")

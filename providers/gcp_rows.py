@@ -42,6 +42,7 @@ _TIMES = (
 )
 _FLAT_ROOTS = {"invoice_month": "invoice"}
 _WRAPPED = "json"
+_ESCAPE = r"\u"
 _PARQUET = b"PAR1"
 
 
@@ -106,20 +107,35 @@ def _json_lines(path: Path, name: str) -> pl.LazyFrame:
 
 
 def _lines(path: Path, name: str) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line, parse_float=_Number, parse_int=_Number)
-            except ValueError:
+                text = line.decode("utf-8-sig")
+                row = json.loads(text, parse_float=_Number, parse_int=_Number)
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 raise DataError(
                     f"{name}: line {number} is no JSON object; save one row a line, as "
                     f"bq query --format=json or EXPORT DATA with format JSON do"
                 )
+            if _ESCAPE in text and not _is_text(row):
+                raise DataError(
+                    f"{name}: line {number} holds half of a surrogate pair (such as \\ud83d), which "
+                    f"is no text; export the rows again, or correct the label at the source"
+                )
             yield row
+
+
+def _is_text(row: Mapping[str, Any]) -> bool:
+    """Tell whether everything in `row` can be written as UTF-8."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Number(str):

@@ -49,6 +49,7 @@ _EVERY_ROW = {
     "BillingCurrency": "USD",
     "PricingCurrency": "USD",
     "ChargeCategory": "Usage",
+    "ChargeClass": None,
     "ChargeFrequency": "Usage-Based",
     "PricingCategory": "Standard",
     "ServiceProviderName": "GitHub",

@@ -65,6 +65,20 @@ def test_the_conformance_page_is_what_the_checks_say() -> None:
     assert conformance.PAGE.read_text(encoding="utf-8") == conformance.page()
 
 
+def test_every_gap_of_the_demo_bills_has_a_reason_and_every_reason_a_gap() -> None:
+    conformance = script("conformance")
+    found = {
+        source: {
+            result.requirement.column for bill in bills for result in bill.results if result.broken
+        }
+        for source, bills in conformance.demo().items()
+    }
+    reasons = tomllib.loads(conformance.GAPS.read_text(encoding="utf-8"))
+    assert {source: set(columns) for source, columns in reasons.items()} == {
+        source: columns for source, columns in found.items() if columns
+    }
+
+
 @pytest.mark.parametrize(("page", "body"), blocks("sh"))
 def test_every_command_runs_as_written(
     page: str, body: str, acme: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch

@@ -328,7 +328,9 @@ def test_without_data_as_of_what_had_not_ended_is_provisional(
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b'{"rows": []}', b'{"data": [{"SkuId": "x"}]}', b'{"data": [7]}', b"7"]
+    "body",
+    [b"[]", b'{"rows": []}', b'{"data": [{"SkuId": "x"}]}', b'{"data": [7]}', b"7"]
+    + [json.dumps({"data": [hour(1, **{name: True})]}).encode() for name in coreweave_usage._TOLD],
 )
 def test_unknown_shapes_are_refused(
     body: bytes, script: Script, address: str, store: RawStore

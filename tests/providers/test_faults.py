@@ -11,7 +11,7 @@ import tomli_w
 
 from finops import config, workloads
 from finops.charges import CHARGES, QUARANTINE, partitions
-from finops.errors import ProviderError, Terminal, Transient
+from finops.errors import DataError, ProviderError, Terminal, Transient
 from finops.partition import Window
 from finops.warehouse.local import LocalWarehouse
 from flows.ingest import ingest_sources
@@ -171,7 +171,11 @@ def test_an_empty_reply_that_a_second_one_contradicts_erases_nothing(
     bench.configure(rig)
     bench.take(rig)
     doubtful = {each: (*empty, *rig.good[each]) for each, empty in rig.empty.items()}
-    bench.take(rig, doubtful)
+    if rig.refuses_empty:
+        with pytest.raises(DataError, match="nothing was taken back"):
+            bench.take(rig, doubtful)
+    else:
+        bench.take(rig, doubtful)
     assert standing(bench.warehouse, rig.window) == rig.rows
 
 

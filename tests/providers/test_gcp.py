@@ -35,6 +35,10 @@ GPU = "Nvidia H100 80GB GPU running in Americas"
         ("", "holds no rows"),
         ("[1]", "line 1 is no JSON object"),
         ('{"a": 1', "line 1 is no JSON object"),
+        ("[" * 100_000, "line 1 is no JSON object"),
+        ('{"a": "\udcff"}', "line 1 is no JSON object"),
+        ('{"a": "\\ud83d"}', "line 1 holds half of a surrogate pair"),
+        ('{"labels": [{"\\uDC00": 1}]}', "line 1 holds half of a surrogate pair"),
         ('{"a": 1}', "neither Google's detailed export nor"),
         (
             json.dumps(dict.fromkeys(gcp_queries._REQUIRED[Kind.FOCUS][1:], "1")),
@@ -43,7 +47,7 @@ GPU = "Nvidia H100 80GB GPU running in Americas"
     ],
 )
 def test_files_that_are_no_billing_export(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.json").write_text(text)
+    (tmp_path / "rows.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DataError, match=message):
         gcp_rows.scan(tmp_path / "rows.json", "rows.json")
 

@@ -1,6 +1,7 @@
 """Google Cloud: the rows made of both exports, from files that hold them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from finops import checks
+from finops import charges, checks
+from finops.charges import Ingested
+from finops.errors import DataError
 from finops.normalize import canonical, canonical_json
 from finops.partition import Window
 from finops.raw import RawStore
 from finops.vocabulary import CATEGORY_OF
+from finops.warehouse.local import LocalWarehouse
 from providers import gcp_labels, gcp_services
 from providers.gcp import Gcp, GcpSettings
 
@@ -50,6 +54,57 @@ def test_billed_cost_is_cost_and_credits_to_the_last_digit(detailed: pl.DataFram
     assert found["A3 Instance Core running in Americas"] == (0, 0, Decimal("9.1"))
     assert found["Standard Storage US Multi-region"] == (Decimal("0.0000001"),) * 3
     assert found["State sales tax (4.71%)"] == (Decimal("4.2"),) * 3
+
+
+def billing(folder: Path, **changed: Any) -> Ingested:
+    """Take the first row of the fixture, with some fields as `changed`."""
+    line = (FIXTURES / "detailed.ndjson").read_text().splitlines()[0]
+    # In JSON a Decimal has no place: the text between @ and @ is written as a number.
+    row = json.dumps({**json.loads(line), **changed})
+    (folder / "row.json").write_text(re.sub('"@([^"]*)@"', r"\1", row))
+    warehouse = LocalWarehouse(folder / "warehouse")
+    store = RawStore(warehouse)
+    provider = Gcp("gcp", GcpSettings(recorded=Path("row.json")), folder)
+    delivery = provider.fetch(OCTOBER, store)
+    return charges.write(provider.charges(delivery, store.path), delivery, warehouse)
+
+
+@pytest.mark.parametrize(
+    ("cost", "credit", "billed", "rounding"),
+    [
+        ("@1.2345678901234567e-05@", "@0@", "0.000012345678901235", "-4.33e-19"),
+        ("@1@", "@-1.25e-18@", "0.999999999999999999", "-2.5e-19"),
+        ("0.0000000000000000005", "@-5e-19@", "0", "0"),
+        ("@1e2@", "-99.999999999999999999", "0.000000000000000001", "0"),
+        ("@5e-324@", None, "0", "5e-324"),
+    ],
+)
+def test_what_18_decimals_cannot_hold_is_counted_as_rounding(
+    cost: str, credit: str | None, billed: str, rounding: str, tmp_path: Path
+) -> None:
+    taken = billing(tmp_path, cost=cost, credits=[{"amount": credit}])
+    assert taken.billed == {"USD": Decimal(billed)}
+    assert taken.rounding.get("USD", Decimal(0)) == Decimal(rounding)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"cost": "@1e22@"}, "BilledCost: '1e22'"),
+        ({"cost": "NaN"}, "BilledCost: 'NaN'"),
+        ({"credits": [{"amount": "@-1@"}, {"amount": "@-1e22@"}]}, "BilledCost: '-1e22'"),
+        ({"credits": [{"amount": "none"}]}, "BilledCost: 'none'"),
+        ({"cost": "@9e19@", "credits": [{"amount": "@9e19@"}]}, "BilledCost: '18000000000"),
+        ({"cost_at_list": "@1e22@"}, "ListCost: '1e22'"),
+        ({"usage": {"amount": "@1e22@"}}, "ConsumedQuantity: '1e22'"),
+    ],
+)
+def test_an_amount_that_is_none_is_named(
+    changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"row 1: .* is no finite number of at most 20") as caught:
+        billing(tmp_path, **changed)
+    assert said in str(caught.value)
 
 
 def test_the_invoice_month_is_apart_from_the_day(detailed: pl.DataFrame) -> None:

@@ -38,6 +38,8 @@ class Rig:
     unknown_column: Answers
     renamed: Answers
     pages: Answers = field(default_factory=dict)
+    refuses_empty: bool = False
+    """Whether rows that vanished are refused at once, since no second reply is asked for."""
     survives: Mapping[Endpoint, frozenset[int]] = field(default_factory=dict)
     """Statuses that an endpoint may answer because the provider then asks elsewhere."""
     cut_raises: Mapping[Endpoint, type[FinopsError]] = field(default_factory=dict)
