@@ -91,20 +91,27 @@ def _show_parts(
     by: By | None,
     over: Over | None,
 ) -> None:
-    """Show one table, or one for each currency where time has a column of its own."""
+    """Show one table, or one for each currency where time has a column of its own.
+
+    With time and names there is no room for more than what is billed, allocated and covered.
+    """
+    kept = [0, 1, 4] if by and over else range(len(_PARTS))
     names = [*([f"={over}"] if over else []), *([_HEADINGS.get(by, str(by))] if by else [])]
+    parts = [_PARTS[place] for place in kept]
     rows: list[tuple[str | Text, ...]] = []
     for currency, whole in wholes.items():
         mine = [line for line in lines if line.currency == currency]
-        rows += [(*_time(line, over), *_name(line, by), *_amounts(line.share)) for line in mine]
+        rows += [
+            (*_time(line, over), *_name(line, by), *_amounts(line.share, kept)) for line in mine
+        ]
         blank = [""] * (len(names) - 1)
-        total = (f"all {currency}", *blank, *_amounts(whole))
+        total = (f"all {currency}", *blank, *_amounts(whole, kept))
         rows.append(tuple(Text(cell, "bold") for cell in total))
         if over:
-            terminal.table(f"{title}, {currency}", [*names, *_PARTS], rows)
+            terminal.table(f"{title}, {currency}", [*names, *parts], rows)
             rows = []
     if rows:
-        terminal.table(title, [*names, *_PARTS], rows)
+        terminal.table(title, [*names, *parts], rows)
 
 
 def _time(line: Line, over: Over | None) -> tuple[str, ...]:
@@ -117,9 +124,10 @@ def _name(line: Line, by: By | None) -> tuple[str, ...]:
     return (f"{line.provider} {line.name}" if line.provider else line.name,)
 
 
-def _amounts(share: Share) -> tuple[str, ...]:
-    parts = (share.billed, share.allocated, share.unallocated, share.quarantined)
-    return (*map(terminal.amount, parts), terminal.percent(share.coverage))
+def _amounts(share: Share, kept: Sequence[int]) -> list[str]:
+    amounts = (share.billed, share.allocated, share.unallocated, share.quarantined)
+    shown = (*map(terminal.amount, amounts), terminal.percent(share.coverage))
+    return [shown[place] for place in kept]
 
 
 def _show_outcomes(
