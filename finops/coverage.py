@@ -151,22 +151,24 @@ class Line:
 
 
 def lines(
-    entries: pl.LazyFrame, quarantined: pl.DataFrame, by: By | None, over: Over | None
+    entries: pl.LazyFrame, quarantined: pl.DataFrame, by: By | pl.Expr | None, over: Over | None
 ) -> list[Line]:
     """Tell coverage apart by currency, then by time, then by what `by` says, dearest first.
 
-    `entries` are ledger entries; `quarantined` is as `quarantine.parts` gives it. The lines of a
+    `by` may also be any text of the entries. `entries` are ledger entries; `quarantined` is as `quarantine.parts` gives it. The lines of a
     currency add up to what was billed in it: what attribution decided nothing about is
     `NOBODY`'s, and what is set aside `IN_QUARANTINE`, where it is told apart by outcome.
     """
     time = pl.lit(None, pl.String) if over is None else pl.col(over.column).cast(pl.String)
     name, aside = pl.lit(""), pl.lit("")
-    if by is not None and by.is_outcome:
+    if isinstance(by, pl.Expr):
+        name, aside = by.fill_null(UNKNOWN_PROVIDER), pl.lit(IN_QUARANTINE)
+    elif by is not None and by.is_outcome:
         name = pl.when(pl.col("cost_center").is_null()).then(pl.lit(NOBODY)).otherwise(by.column)
         name, aside = name.fill_null(UNKNOWN_PROVIDER), pl.lit(IN_QUARANTINE)
     elif by is not None:
         name = aside = pl.col(by.column).fill_null(UNKNOWN_PROVIDER)
-    is_within = by in {By.ACCOUNT, By.SERVICE}
+    is_within = isinstance(by, By) and by in {By.ACCOUNT, By.SERVICE}
     provider = _provider() if is_within else pl.lit(None, pl.String)
     keys: list[str | pl.Expr] = ["currency", time.alias("time"), provider.alias("provider")]
     parts = pl.concat(

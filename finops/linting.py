@@ -14,7 +14,7 @@ from finops import conditions
 from finops.dimension_sets import DimensionSets
 from finops.errors import Severity
 from finops.organization import Organization
-from finops.rulebook import VIRTUAL, Match, Rule
+from finops.rulebook import Match, Rule
 from finops.trial import BILLED, CHARGES, CURRENCY, Trial
 
 
@@ -209,18 +209,12 @@ def _unused(organization: Organization, trials: Sequence[Trial]) -> Iterator[Fin
     rules = organization.rules
     splits = {rule.split for rule in rules}
     lookups = {rule.lookup for rule in rules}
-    lines = [line for tag in organization.virtual_tags.values() for line in tag]
-    columns = {column for rule in rules for column in rule.columns}
-    columns |= {column for line in lines for column in line.columns}
     for name in organization.splits:
         if name not in splits:
             yield Finding(Fault.UNUSED, f"split {name}", "no rule names it; take it out")
     for name in organization.lookups:
         if name not in lookups:
             yield Finding(Fault.UNUSED, f"lookup {name}", "no rule names it; take it out")
-    for name in organization.virtual_tags:
-        if f"{VIRTUAL}.{name}" not in columns:
-            yield Finding(Fault.UNUSED, f"virtual tag {name}", "no rule looks at it; take it out")
     if trials or all(rule.cost_center_from is None for rule in rules):
         yield from _unused_cost_centers(organization, trials)
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Annotated
 
+import polars as pl
 import typer
 from rich.text import Text
 
 from finops import coverage as covering
 from finops import fixes as fixing
-from finops import money, quarantine
+from finops import money, quarantine, trial, virtual_tags
 from finops.cli import terminal
 from finops.cli.options import (
     CONFIG,
@@ -25,15 +26,17 @@ from finops.errors import ConfigError
 from finops.fixes import Fix
 from finops.installation import Installation
 from finops.organization import Organization
+from finops.settings import suggestion
 
-_HEADINGS = {By.COST_CENTER: "cost center"}
+_HEADINGS: Mapping[str, str] = {By.COST_CENTER: "cost center"}
+_BY = "provider, account, service, rule, cost-center, or a column or tag, such as Tags.env."
 _PARTS = (">billed", ">allocated", ">unallocated", ">quarantined", ">coverage")
 
 
 @app.command()
 def coverage(
     period: PeriodOption = None,
-    by: Annotated[By | None, typer.Option("--by", help="What to tell apart.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help=_BY)] = None,
     is_monthly: Annotated[bool, typer.Option("--monthly", help="Month by month.")] = False,  # noqa: FBT002
     is_daily: Annotated[bool, typer.Option("--daily", help="Day by day.")] = False,  # noqa: FBT002
     config: ConfigOption = CONFIG,
@@ -47,24 +50,39 @@ def coverage(
     entries = installation.ledger.entries(period=month)
     aside = quarantine.parts(installation.warehouse, month)
     over = Over.MONTH if is_monthly else Over.DAY if is_daily else None
-    by = by or (None if over else By.PROVIDER)
-    lines = covering.lines(entries, aside, by, over)
+    people = installation.organization
+    told_by = By.PROVIDER if by is None and over is None else _by(by, people)
+    if isinstance(told_by, str) and not isinstance(told_by, By):
+        held = virtual_tags.with_dimension(installation.warehouse, entries, people, told_by)
+        lines = covering.lines(held, aside, pl.col(virtual_tags.DIMENSION), over)
+    else:
+        lines = covering.lines(entries, aside, told_by, over)
     if not lines:
         _demand_some(installation, month)
     wholes = {each: covering.whole(_shares(lines, each)) for each in _currencies(lines)}
-    people = installation.organization
     fixes = fixing.fixes(installation.warehouse, entries, people, wholes)
     if json:
-        terminal.as_json(list(_as_json(lines, wholes, fixes, by, over)))
+        terminal.as_json(list(_as_json(lines, wholes, fixes, told_by, over)))
         return
     title = f"Coverage {month or 'of all periods'}"
-    if by is not None and by.is_outcome:
-        _show_outcomes(title, lines, wholes, by, over, people)
+    if isinstance(told_by, By) and told_by.is_outcome:
+        _show_outcomes(title, lines, wholes, told_by, over, people)
     else:
-        _show_parts(title, lines, wholes, by, over)
+        _show_parts(title, lines, wholes, told_by, over)
     if fixes:
         terminal.show()
         _show_fixes(fixes, wholes, people)
+
+
+def _by(text: str | None, people: Organization) -> By | str | None:
+    """Read --by: one of the usual dimensions, or a column or tag of the charges."""
+    if text is None or text.replace("_", "-") in set(By):
+        return None if text is None else By(text.replace("_", "-"))
+    usual = suggestion(text, [str(each) for each in By])
+    if "did you mean" in usual and "." not in text:
+        raise ConfigError(f"--by: {text!r} is nothing to tell apart; {usual}")
+    trial.demand_column(text, "--by", people)
+    return text
 
 
 def _demand_some(installation: Installation, month: str | None) -> None:
@@ -88,7 +106,7 @@ def _show_parts(
     title: str,
     lines: Sequence[Line],
     wholes: Mapping[str, Share],
-    by: By | None,
+    by: str | None,
     over: Over | None,
 ) -> None:
     """Show one table, or one for each currency where time has a column of its own.
@@ -96,7 +114,7 @@ def _show_parts(
     With time and names there is no room for more than what is billed, allocated and covered.
     """
     kept = [0, 1, 4] if by and over else range(len(_PARTS))
-    names = [*([f"={over}"] if over else []), *([_HEADINGS.get(by, str(by))] if by else [])]
+    names = [*([f"={over}"] if over else []), *([_HEADINGS.get(by, by)] if by else [])]
     parts = [_PARTS[place] for place in kept]
     rows: list[tuple[str | Text, ...]] = []
     for currency, whole in wholes.items():
@@ -118,7 +136,7 @@ def _time(line: Line, over: Over | None) -> tuple[str, ...]:
     return (line.time or "",) if over else ()
 
 
-def _name(line: Line, by: By | None) -> tuple[str, ...]:
+def _name(line: Line, by: str | None) -> tuple[str, ...]:
     if by is None:
         return ()
     return (f"{line.provider} {line.name}" if line.provider else line.name,)
@@ -139,7 +157,7 @@ def _show_outcomes(
     people: Organization,
 ) -> None:
     """Show what each rule or cost center has of the bill."""
-    heading = _HEADINGS.get(by, str(by))
+    heading = _HEADINGS.get(by, by)
     columns = [*([f"={over}"] if over else []), heading, "=currency", ">billed", ">of the bill"]
     rows: list[tuple[str | Text, ...]] = []
     for currency, whole in wholes.items():
@@ -219,7 +237,7 @@ def _as_json(
     lines: Sequence[Line],
     wholes: Mapping[str, Share],
     fixes: Sequence[Fix],
-    by: By | None,
+    by: str | None,
     over: Over | None,
 ) -> Iterator[dict[str, object]]:
     for currency, whole in wholes.items():
@@ -233,7 +251,7 @@ def _as_json(
         yield told
 
 
-def _line(line: Line, by: By | None) -> dict[str, str]:
+def _line(line: Line, by: str | None) -> dict[str, str]:
     named = {} if by is None else {by.replace("-", "_"): line.name}
     provider = {} if line.provider is None else {"provider": line.provider}
     return {**provider, **named, **line.share.as_json()}

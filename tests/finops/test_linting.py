@@ -106,18 +106,10 @@ def test_what_nobody_uses_is_named(tmp_path: Path) -> None:
     splits.used = { method = "even", among = ["child", "web"] }
     splits.idle = { method = "even", among = ["ml"] }
     lookups.idle = { a = "ml" }
-
-    [[virtual_tags.inner]]
-    value = "a"
-
-    [[virtual_tags.idle]]
-    value = "b"
-    match = { VirtualTags.inner = "a" }
     """ + rule("split", "{ ServiceName = true }", 'split = "used"')
     assert found(tmp_path, text) == [
         (Fault.UNUSED, "split idle"),
         (Fault.UNUSED, "lookup idle"),
-        (Fault.UNUSED, "virtual tag idle"),
         (Fault.UNUSED, "cost center idle"),
     ]
 
