@@ -215,7 +215,7 @@ def _show_fixes(fixes: Sequence[Fix], wholes: Mapping[str, Share], people: Organ
             whole.unallocated,
             money.exact_sum(fix.amount for fix in fixes if fix.currency == currency),
         )
-        if rest > 0:
+        if rest:
             terminal.show((f"{terminal.amount(rest)} {currency} more is unallocated", "dim"))
 
 
