@@ -11,6 +11,7 @@ import polars as pl
 
 from finops import attribution, budgets, charges, money
 from finops.organization import Organization
+from finops.partition import Partition
 from finops.trial import demanded
 from finops.warehouse import Warehouse
 
@@ -19,6 +20,7 @@ COSTS = ("spent", "billed")
 """`spent` is EffectiveCost (BilledCost where there is none), as in budgets; `billed` BilledCost."""
 
 _KEPT = ("charge_id", "currency", "cost_center", "rule")
+_SLICE_ROWS = 500_000
 _COMMA, _NOBODY = ",", "~"
 """Neither is part of a cost center's id."""
 
@@ -89,8 +91,7 @@ def compare(warehouse: Warehouse, old: Organization, new: Organization, period: 
     """Attribute the charges of `period` by both; raises `ConfigError` when there are none."""
     sums, moves = [], []
     charge_count = moved_count = 0
-    for partition in demanded(warehouse, period):
-        rows = charges.read(warehouse, partition)
+    for partition, rows in _slices(warehouse, period):
         before = _allocated(attribution.allocate(rows, old, partition))
         after = before
         if new.deciding != old.deciding:
@@ -105,6 +106,14 @@ def compare(warehouse: Warehouse, old: Organization, new: Organization, period: 
         mine = [each for each in balances if each.currency == currency]
         assert money.exact_sum(each.change for each in mine) == 0, "what some lose, others gain"
     return Moved(period, charge_count, moved_count, balances, tuple(_moves(pl.concat(moves))))
+
+
+def _slices(warehouse: Warehouse, period: str) -> Iterator[tuple[Partition, pl.LazyFrame]]:
+    """Read a month in pieces of bounded size."""
+    for partition in demanded(warehouse, period):
+        rows = charges.read(warehouse, partition)
+        for start in range(0, rows.select(pl.len()).collect().item(), _SLICE_ROWS):
+            yield partition, rows.slice(start, _SLICE_ROWS)
 
 
 def _allocated(allocations: pl.LazyFrame) -> pl.DataFrame:

@@ -194,7 +194,7 @@ def _sets(warehouse: Warehouse, partition: Partition, columns: Sequence[str]) ->
             pl.len().cast(pl.Int64).alias(CHARGES),
             cost.sum().alias(BILLED),
             cost.abs().max().alias(_LARGEST),
-            pl.col("x_ChargeId").sort_by(cost.abs(), pl.col("x_ChargeId")).last().alias(DEAREST),
+            pl.col("x_ChargeId").get(cost.abs().arg_max()).alias(DEAREST),
         )
     )
     provider, source = pl.lit(partition.provider), pl.lit(partition.source)
