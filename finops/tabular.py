@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from finops import parquet_pages, whole_rows, wide_decimals
+from finops import csv_parts, parquet_pages, whole_rows, wide_decimals
 from finops.errors import DataError
 
 NULLS = ["", "NULL", "null"]
@@ -111,10 +111,11 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
     header, line_end = _header(path, name, magic)
     separator = max(_DELIMITERS, key=header.count)
     is_lone_cr, is_plain = line_end == _LONE_CR, magic[:2] not in _COMPRESSIONS
-    height = 0
-    if is_lone_cr or not (is_plain and whole_rows.are_whole(path, header, separator)):
-        height = _demand_whole_rows(path, name, magic, separator)
+    parts = whole_rows.parts(path, header, separator) if is_plain and not is_lone_cr else []
+    height = 0 if parts else _demand_whole_rows(path, name, magic, separator)
     try:
+        if parts:
+            return csv_parts.scan(path, parts, separator, NULLS)
         rows = pl.scan_csv(
             path,
             separator=separator,

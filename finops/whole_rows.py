@@ -6,7 +6,6 @@ an amount in it. Arrow refuses such a row, and reads CSV by the same rules for q
 
 import codecs
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,13 @@ _BLOCK_BYTES = 1 << 24
 _PART_BYTES = 1 << 22
 _PART_BLOCK_BYTES = 1 << 20  # small enough for the processor's cache
 _COUNTED = "counted"
+_MISREAD_FIRST = (codecs.BOM_UTF8, b"\n", b"\r")
+_MISREAD_LAST = (b"\n\n", b"\n\r\n")
+"""What is read differently where a file begins or ends: a mark, and empty lines."""
+
+Part = tuple[int, int]
+"""Where a part begins in a file, and where it ends."""
+
 _NO_ROWS = "cannot infer number of columns"
 
 
@@ -43,29 +49,39 @@ def count(stream: "pa.NativeFile", separator: str) -> int:
     return height
 
 
-def are_whole(path: Path, header: str, separator: str) -> bool:
-    """Look at a plain CSV with lines that end in LF, in parts, on all cores.
+def parts(path: Path, header: str, separator: str) -> "list[Part]":
+    """Cut a plain CSV with lines that end in LF into parts of whole rows; looks on all cores.
 
-    False means that a part could not be told to be whole by itself, which says nothing yet:
-    `count` tells. Parts are cut behind line ends. Where one is read to its end without a fault
-    and outside of quotes, the next one does begin with a row; the first one does anyway.
+    Returns no part for a small file, and for one of which this cannot be told part by part. That
+    says nothing yet of the file: `count` tells. Parts are cut behind line ends. Where one is read
+    to its end without a fault and outside of quotes, the next one does begin with a row; the
+    first one does anyway.
     """
     if path.stat().st_size <= _PART_BYTES:
-        return False
+        return []
     head = pa.BufferReader(f"{header}\n".encode())
 
-    def is_whole(part: tuple[int, int]) -> bool:
+    def is_whole(part: Part) -> bool:
         return _is_whole(path, part, width, separator)
 
     try:
         width = len(csv.open_csv(head, parse_options=_parsed(separator)).schema)
+        found = _cut(path)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return all(pool.map(is_whole, _parts(path)))
+            return found if all(pool.map(is_whole, found)) else []
     except (pa.ArrowException, OSError):
-        return False
+        return []
 
 
-def _parts(path: Path) -> Iterator[tuple[int, int]]:
+def read(path: Path, part: Part) -> bytes:
+    """Read the bytes of one part."""
+    start, end = part
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
+def _cut(path: Path) -> list[Part]:
     size, ends = path.stat().st_size, [0]
     with path.open("rb") as file:
         for place in range(_PART_BYTES, size, _PART_BYTES):
@@ -73,16 +89,15 @@ def _parts(path: Path) -> Iterator[tuple[int, int]]:
             file.readline()
             if ends[-1] < file.tell() < size:
                 ends.append(file.tell())
-    return pairwise([*ends, size])
+    return list(pairwise([*ends, size]))
 
 
-def _is_whole(path: Path, part: tuple[int, int], width: int, separator: str) -> bool:
-    start, end = part
-    with path.open("rb") as file:
-        file.seek(start)
-        content = file.read(end - start)
-    if start and content.startswith(codecs.BOM_UTF8):
-        return False  # Arrow takes it for the beginning of a file
+def _is_whole(path: Path, part: Part, width: int, separator: str) -> bool:
+    content = read(path, part)
+    if (part[0] and content.startswith(_MISREAD_FIRST)) or content.endswith(_MISREAD_LAST):
+        return False
+    if content.count(b'"') % 2:
+        return False  # to a reader who counts quotes, the next part begins inside of them
     names = [*map(str, range(width - 1)), _COUNTED]
     lasts = csv.read_csv(
         pa.BufferReader(content),
