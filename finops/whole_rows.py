@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 _BLOCK_BYTES = 1 << 24
-_PART_BYTES = 1 << 22
+_PART_BYTES = 1 << 24
 _PART_BLOCK_BYTES = 1 << 20  # small enough for the processor's cache
 _COUNTED = "counted"
 _MISREAD_FIRST = (codecs.BOM_UTF8, b"\n", b"\r")

@@ -87,5 +87,5 @@ def test_what_is_called_whole_in_parts_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_small_file_is_not_worth_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_rows, "_PART_BYTES", 1 << 22)
+    monkeypatch.setattr(whole_rows, "_PART_BYTES", 1 << 24)
     assert not are_whole(tmp_path, WHOLE["plain"])
