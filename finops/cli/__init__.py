@@ -10,13 +10,17 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 # The order of these imports is the order of the commands in the help.
-from finops.cli import setup, work, coverage, look, rules, rule_changes, ledger, exchange  # noqa: I001
+# isort: off
+from finops.cli import setup, work, coverage, look, changes, rules, rule_changes, ledger, exchange
+
+# isort: on
 from finops.cli.options import app
 from finops.cli.terminal import complain
 from finops.errors import ConfigError, FinopsError
 
 __all__ = [
     "app",
+    "changes",
     "coverage",
     "exchange",
     "ledger",
