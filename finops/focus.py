@@ -14,6 +14,11 @@ from finops import money
 VERSION = "1.4"
 TAGS = "Tags"
 SOURCE_COLUMNS = "x_SourceColumns"
+WORKLOAD = "Workload"
+"""Who held what a charge is for: no column of a charge, but rules can look at it."""
+WORKLOAD_FACTS = ("kind", "name", "cluster", "node", "source")
+NESTED = (TAGS, SOURCE_COLUMNS, WORKLOAD)
+"""What rules look into, by `Tags.team`."""
 
 TIME_DTYPE = pl.Datetime("us", "UTC")
 
@@ -290,9 +295,12 @@ def is_dimension(name: str) -> bool:
     """Tell whether a rule can look at `name`: a text column, a tag, or a column of the bill's own.
 
     `Tags.team` is the tag `team`; `x_SourceColumns.Id`, or an `x_` name FOCUS does not know, is a
-    column that only this provider delivers; `provider` and `source` are those of the partition.
+    column that only this provider delivers; `provider` and `source` are those of the partition;
+    `Workload.kind` is what the workload that held the resource is (see `WORKLOAD_FACTS`).
     """
     head, dot, key = name.partition(".")
+    if head == WORKLOAD:
+        return key in WORKLOAD_FACTS
     if dot:
         return head in {TAGS, SOURCE_COLUMNS} and bool(key)
     if name in {"provider", "source"} or name in DIMENSIONS:

@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from finops import focus, money
+from finops import focus, idle, money
 from finops.errors import ConfigError, Issue
-from finops.identity import slug
+from finops.identity import Slug, slug
+from finops.idle import Idle
 from finops.settings import Frozen, issues_of, read_toml, reserved_keys, salvaged, suggestion
 
 FILE_NAME = "organization.toml"
@@ -49,14 +50,6 @@ def _exact(value: object) -> object:
     return value
 
 
-def _identity(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not slug(value):
-        raise ValueError(f"{value!r} has no letter a to z and no digit; give it an id that has")
-    return slug(value)
-
-
 def _condition(value: object) -> object:
     """Refuse here what no kind of condition is: a union would complain once for each kind."""
     texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
@@ -75,7 +68,6 @@ def _currency(code: str) -> str:
 
 
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
-Slug = Annotated[str, BeforeValidator(_identity)]
 
 
 class Budget(Frozen):
@@ -126,7 +118,7 @@ def flattened(rule: Any) -> Any:
         return rule
     flat: dict[str, Any] = {}
     for name, condition in match.items():
-        if name in {focus.TAGS, focus.SOURCE_COLUMNS} and isinstance(condition, dict):
+        if name in focus.NESTED and isinstance(condition, dict):
             flat |= {f"{name}.{key}": value for key, value in condition.items()}
         else:
             flat[name] = condition
@@ -214,6 +206,7 @@ class Organization(Frozen):
     cost_centers: Mapping[Slug, CostCenter] = {}
     rules: tuple[Rule, ...] = ()
     splits: Mapping[str, Split] = {}
+    idle: Idle = Idle()
     text: str = Field(default="", exclude=True)
 
     @functools.cached_property
@@ -228,6 +221,8 @@ class Organization(Frozen):
     def deciding(self) -> str:
         """Write, as canonical JSON, all that can change an allocation: not names or budgets."""
         told = self.model_dump(mode="json", include={"rules", "splits"})
+        if self.idle != Idle():
+            told["idle"] = self.idle.model_dump(mode="json")
         centers = {
             id_: center.model_dump(mode="json", include={"aliases", "valid_from", "valid_to"})
             for id_, center in self.cost_centers.items()
@@ -283,6 +278,7 @@ def _salvaged(table: Mapping[str, Any]) -> Organization:
     return Organization.model_construct(
         cost_centers={slug(id_): salvaged(CostCenter, given) for id_, given in centers.items()},
         splits={key: salvaged(Split, given) for key, given in splits.items()},
+        idle=salvaged(Idle, table.get("idle")),
         rules=tuple(
             rule
             if (rule := salvaged(Rule, flattened(given))).model_fields_set >= {"id", "match"}
@@ -325,6 +321,7 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
                 yield Issue(
                     f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}"
                 )
+    yield from idle.broken_references(organization.idle, centers, organization.splits, name)
 
 
 def _broken_rules(organization: Organization, name: str) -> Iterator[Issue]:
