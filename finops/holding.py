@@ -105,6 +105,13 @@ class Relevant:
         rows = self.told.select(_DECIDING).sort(_DECIDING)
         return hashlib.sha256(rows.write_ndjson().encode()).hexdigest()
 
+    @property
+    def raws(self) -> tuple[tuple[str, str], ...]:
+        """Name the raw objects they were read from, and the source of each."""
+        return tuple(
+            self.told.select("raw_id", "source").drop_nulls().unique().sort(pl.all()).rows()
+        )
+
     def holding(self, charges: pl.LazyFrame) -> Holding:
         """Work out who held how much in the time of each charge."""
         spells = _spells(charges, self.places)

@@ -58,11 +58,15 @@ _COMPARED = [name for name in ALLOCATION_SCHEMA if name not in _EVIDENCE]
 
 @dataclass(frozen=True, slots=True)
 class Attributed:
-    """A partition whose allocations are in the warehouse, proven, and ready to be posted."""
+    """A partition whose allocations are in the warehouse, proven, and ready to be posted.
+
+    `workloads` names the raw objects of the workloads that explain it, with their sources.
+    """
 
     partition: Partition
     idem: str
     rows: int
+    workloads: tuple[tuple[str, str], ...] = ()
 
 
 def changed(
@@ -121,7 +125,7 @@ def attribute(warehouse: Warehouse, partition: Partition, organization: Organiza
     assert before == after, "what was read back must be what was written"
     rows = kept.select(pl.len()).collect().item()
     progress.advance("attribute", rows)
-    return Attributed(partition, idem, rows)
+    return Attributed(partition, idem, rows, () if workloads is None else workloads.raws)
 
 
 @contextmanager
@@ -241,21 +245,22 @@ def _parts(
         now = pl.read_parquet(warehouse.local(done.partition.key(ALLOCATIONS)), glob=False)
         rows = difference(live, now)
         if not rows.is_empty():
-            inputs = _inputs(warehouse, done.partition, now)
+            inputs = _inputs(warehouse, done, now)
             yield PartitionFacts(done.partition, done.idem, inputs), rows
 
 
-def _inputs(warehouse: Warehouse, partition: Partition, now: pl.DataFrame) -> tuple[Input, ...]:
+def _inputs(warehouse: Warehouse, done: Attributed, now: pl.DataFrame) -> tuple[Input, ...]:
     """Name the raw objects the partition was made from, with what their receipts say."""
     found: list[Input] = []
-    for digest in now.get_column("src").unique().sort():
+    bills = [(digest, done.partition.source) for digest in now.get_column("src").unique().sort()]
+    for digest, source in [*bills, *done.workloads]:
         receipts = [
             json.loads(warehouse.read(key))
             for key in warehouse.list(f"raw/{digest}.")
             if key.endswith(".json")
         ]
         found += [
-            Input(digest, int(receipt["size_bytes"]), receipt["name"], partition.source)
+            Input(digest, int(receipt["size_bytes"]), receipt["name"], source)
             for receipt in receipts
         ]
     return tuple(found)

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from finops import budgets as budgeting
-from finops import charges, quarantine, tracing
+from finops import charges, quarantine, steps, tracing
 from finops import coverage as covering
 from finops.charges import QUARANTINE
 from finops.cli import terminal
@@ -36,13 +36,21 @@ def coverage(
     """Show how much of what was billed has an owner, by currency and provider."""
     installation = Installation.open(config)
     month = period_or_none(period)
-    found = covering.coverage(
-        installation.ledger.entries(period=month), quarantine.summary(installation.warehouse, month)
-    )
+    entries = installation.ledger.entries(period=month)
+    found = covering.coverage(entries, quarantine.summary(installation.warehouse, month))
     if not found and installation.ledger.head() is None:
         raise ConfigError(EMPTY)
+    decided = steps.by_step(entries)
     if json:
-        terminal.as_json([each.as_json() for each in found])
+        terminal.as_json(
+            [
+                {
+                    **each.as_json(),
+                    "by_step": [one.as_json() for one in decided if one.currency == each.currency],
+                }
+                for each in found
+            ]
+        )
         return
     rows = [
         (
@@ -55,6 +63,14 @@ def coverage(
     ]
     columns = ["provider", ">billed", ">allocated", ">unallocated", ">quarantined", ">coverage"]
     terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
+    terminal.table(
+        "How it was decided",
+        ["step", "currency", ">billed", ">effective cost"],
+        [
+            (one.spoken, one.currency, terminal.amount(one.billed), terminal.amount(one.effective))
+            for one in decided
+        ],
+    )
 
 
 def _used(status: budgeting.BudgetStatus) -> Text:

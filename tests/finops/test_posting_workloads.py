@@ -1,5 +1,6 @@
 """Workloads that come late, change or vanish become corrections; others change no byte."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finops import workloads
+from finops import tracing, workloads
 from finops.ledger import verify
 from finops.partition import Window
 from finops.raw import Delivery, RawStore, Scope
@@ -120,3 +121,30 @@ def test_two_pods_of_one_team_stay_apart(posted: Company) -> None:
         ("ml", "pod ml held 50.0 % of the GPU time that was held", Decimal("2.5")),
         ("web", "pod web held 50.0 % of the GPU time that was held", Decimal("2.5")),
     ]
+
+
+def test_the_ledger_names_the_raw_objects_of_workloads(posted: Company) -> None:
+    tell(posted, ("ml", "i-1", 6))
+    posted.post()
+    manifest = json.loads(
+        posted.warehouse.read(f"ledger/man/{posted.ledger.batches()[-1].manifest}.json")
+    )
+    (partition,) = manifest["partitions"]
+    assert [(each["source"], each["name"]) for each in partition["inputs"]] == [
+        ("acme", "bill"),
+        ("cluster", "reply"),
+    ]
+
+
+def test_an_entry_is_walked_back_to_the_workloads(posted: Company) -> None:
+    tell(posted, ("ml", "i-1", 6))
+    posted.post()
+    last = posted.entries().filter(step="workload").select("index", "row").row(0)
+    found = tracing.trace(posted.warehouse, posted.ledger, "{}/{}".format(*last))
+    (raw,) = {key for key in posted.warehouse.list("raw/") if b"'ml'" in posted.warehouse.read(key)}
+    assert found.workloads == {
+        "pod ml from 2026-10-02 12:00:00": (
+            f"to 2026-10-02 18:00:00, 1 GPUs, told by cluster in row 0 of {raw}"
+        )
+    }
+    assert "workloads" in found.as_json()
