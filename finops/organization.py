@@ -17,11 +17,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from finops import money
+from finops import idle, money
 from finops.errors import ConfigError, Issue
-from finops.identity import slug
+from finops.identity import Slug, slug
+from finops.idle import Idle
 from finops.listed import Lists
-from finops.rulebook import Dated, Lookups, Rule, Rulebook, Slug, VirtualTags, flattened
+from finops.rulebook import Dated, Lookups, Rule, Rulebook, VirtualTags, flattened
 from finops.settings import Frozen, issues_of, read_toml, reserved_keys, salvaged, suggestion
 
 FILE_NAME = "organization.toml"
@@ -135,6 +136,7 @@ class Organization(Frozen):
     splits: Mapping[str, Split] = {}
     lookups: Lookups = Field(default_factory=dict)
     virtual_tags: VirtualTags = Field(default_factory=dict)
+    idle: Idle = Idle()
     text: str = Field(default="", exclude=True)
 
     @functools.cached_property
@@ -155,6 +157,8 @@ class Organization(Frozen):
         """Write, as canonical JSON, all that can change an allocation: not names or budgets."""
         named = {"rules", "splits", "lookups", "virtual_tags"}
         told = self.model_dump(mode="json", include=named)
+        if self.idle != Idle():
+            told["idle"] = self.idle.model_dump(mode="json")
         centers = {
             id_: center.model_dump(mode="json", include={"aliases", "valid_from", "valid_to"})
             for id_, center in self.cost_centers.items()
@@ -189,6 +193,7 @@ class Organization(Frozen):
                 cost_centers=self.cost_centers,
                 splits=self.splits,
                 lookups=self.lookups,
+                idle=self.idle,
                 rules=tuple(rule for rule in self.rules if rule.valid_on(day)),
                 virtual_tags={
                     tag: tuple(line for line in given if line.valid_on(day)) for tag, given in lines
@@ -273,6 +278,7 @@ def _salvaged(table: Mapping[str, Any]) -> Organization:
         splits={key: salvaged(Split, given) for key, given in splits.items()},
         lookups={name: {} for name in lookups},
         virtual_tags=dict.fromkeys(tags, ()),
+        idle=salvaged(Idle, table.get("idle")),
         rules=tuple(
             rule
             if (rule := salvaged(Rule, flattened(given))).model_fields_set >= {"id", "match"}
@@ -315,3 +321,4 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
                 yield Issue(
                     f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}"
                 )
+    yield from idle.broken_references(organization.idle, centers, organization.splits, name)

@@ -55,7 +55,10 @@ def test_every_malformed_cost_center_is_named_at_once(tmp_path: Path, docstring:
     assert complaints(tmp_path, docstring) == [
         f"organization.toml: {line}"
         for line in (
-            "text: unknown key; write one of cost_centers, lookups, rules, splits, virtual_tags",
+            (
+                "text: unknown key; write one of cost_centers, idle, lookups, rules, splits, "
+                "virtual_tags"
+            ),
             (
                 "cost_centers.ai.type: input should be 'business_unit', 'division', 'department', "
                 "'team' or 'project', not 'busines_unit'"
