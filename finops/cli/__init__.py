@@ -10,12 +10,12 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 # The order of these imports is the order of the commands in the help.
-from finops.cli import setup, work, look, ledger, exchange  # noqa: I001
+from finops.cli import setup, work, tracking, look, ledger, exchange  # noqa: I001
 from finops.cli.options import app
 from finops.cli.terminal import complain
 from finops.errors import ConfigError, FinopsError
 
-__all__ = ["app", "exchange", "ledger", "look", "main", "setup", "work"]
+__all__ = ["app", "exchange", "ledger", "look", "main", "setup", "tracking", "work"]
 
 TRACEBACK_VARIABLE = "FINOPS_TRACEBACK"
 FOUND_SOMETHING_WRONG = 1
