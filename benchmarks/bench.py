@@ -23,6 +23,7 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "bench"
 ROWS = 5_000_000
+WORKLOADS = 10_000
 TIMES = "x"
 
 
@@ -109,6 +110,7 @@ def run(rows: int, console: Console) -> dict[str, Result]:
         "verify",
     ):
         take(name)
+    take("track_events", WORKLOADS)
     shutil.rmtree(FOLDER / "warehouse-report", ignore_errors=True)
     for name in ("make_report", "convert_report", "take_report"):
         take(name, rows // 5)
@@ -161,6 +163,7 @@ def targets(results: dict[str, Result]) -> list[Target]:
         ),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
+        Target("tracking: 10,000 workloads", speed["track_events"], 1_000, "events/s"),
     ]
 
 

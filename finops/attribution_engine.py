@@ -12,7 +12,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -68,6 +68,7 @@ class AttributionEngine:
 
     def begin_in_child(self) -> None:
         """Begin with nothing under way: what a parent process tracks is the parent's to end."""
+        self._next_write: Future[None] | None = None
         self._writers = ThreadPoolExecutor(1, thread_name_prefix="finops-spool")
         every = timedelta(minutes=self._config.tracking.heartbeat_minutes)
         self._pulse = _Pulse(self._spool, every)
@@ -132,9 +133,11 @@ class AttributionEngine:
         return event.workload_id
 
     async def _write(self, event: Event) -> None:
-        loop = asyncio.get_running_loop()
-        # To the end also when the caller is cancelled: what was begun to be said is said.
-        await asyncio.shield(loop.run_in_executor(self._writers, self._spool.append, event))
+        file = self._spool.queue(event)
+        # One job writes for all that has queued up until it begins.
+        if self._next_write is None or self._next_write.running() or self._next_write.done():
+            self._next_write = self._writers.submit(self._spool.write)
+        await asyncio.wrap_future(file)
 
 
 class _Scope:

@@ -9,7 +9,8 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
@@ -23,14 +24,13 @@ _LARGEST_BYTES = 1 << 20
 """A file that is larger is finished, and the next one begun: what is sent anew stays small."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An event that somebody waits for, until it is written or cannot be."""
+    """An event that somebody waits for, until its file is known or why there is none."""
 
     event: Event
     line: bytes
-    path: Path | None = None
-    error: OSError | None = None
+    file: "Future[Path]"
 
 
 class Spool:
@@ -43,29 +43,6 @@ class Spool:
         self._begin()
         forks.remember(self)
 
-    def append(self, event: Event) -> Path:
-        """Append `event`; when this returns the whole line is there. Gives the file.
-
-        Raises `WarehouseError` when it cannot be written, and then nothing of it was.
-        """
-        return self.append_all([event])[0]
-
-    def append_all(self, events: Sequence[Event]) -> list[Path]:
-        """Append several events at once, as `append` does."""
-        waiting = [_Waiting(event, event.line().encode()) for event in events]
-        with self._queue_lock:
-            self._queue += waiting
-        with self._write_lock:
-            # Whoever was first wrote for all that had queued up meanwhile.
-            if any(one.path is None and one.error is None for one in waiting):
-                self._write_queued()
-        return [self._outcome(one) for one in waiting]
-
-    def close(self) -> None:
-        """Finish the file; the next event begins another one."""
-        with self._write_lock:
-            self._finish()
-
     def _begin(self) -> None:
         self._queue: list[_Waiting] = []
         self._queue_lock = threading.Lock()
@@ -74,23 +51,56 @@ class Spool:
         self._path = self.folder
         self._day: date | None = None
 
+    def append(self, event: Event) -> Path:
+        """Append `event`; when this returns the whole line is there. Gives the file.
+
+        Raises `WarehouseError` when it cannot be written, and then nothing of it was.
+        """
+        return self.append_all([event])[0]
+
+    def append_all(self, events: Iterable[Event]) -> list[Path]:
+        """Append several events at once, as `append` does."""
+        files = [self.queue(event) for event in events]
+        self.write()
+        return [file.result() for file in files]
+
+    def queue(self, event: Event) -> "Future[Path]":
+        """Have `event` written by the next `write`, whoever calls it; gives what `append` does."""
+        one = _Waiting(event, event.line().encode(), Future())
+        one.file.set_running_or_notify_cancel()  # so that who gives up waiting cannot undo it
+        with self._queue_lock:
+            self._queue.append(one)
+        return one.file
+
+    def write(self) -> None:
+        """Write what has queued up; when this returns all that was queued before is decided."""
+        with self._write_lock:
+            # Empty when another caller wrote for us while we waited for the lock.
+            with self._queue_lock:
+                batch, self._queue = self._queue, []
+            if batch:
+                self._write(batch)
+
+    def close(self) -> None:
+        """Finish the file; the next event begins another one."""
+        with self._write_lock:
+            self._finish()
+
     def begin_in_child(self) -> None:
         """Leave the parent's file to the parent: a forked child writes one of its own."""
         if self._handle is not None:
             os.close(self._handle)
         self._begin()
 
-    def _write_queued(self) -> None:
-        with self._queue_lock:
-            batch, self._queue = self._queue, []
+    def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
             path = self._append(batch[0].event.at.astimezone(UTC).date(), batch)
         except OSError as error:
             for one in batch:
-                one.error = error
+                one.file.set_exception(self._refusal(one.event, error))
         else:
             for one in batch:
-                one.path = path
+                one.file.set_result(path)
 
     def _append(self, day: date, batch: Sequence[_Waiting]) -> Path:
         handle = self._opened(day)
@@ -127,14 +137,13 @@ class Spool:
             os.close(self._handle)
             self._handle = None
 
-    def _outcome(self, one: _Waiting) -> Path:
-        if one.path is not None:
-            return one.path
-        assert one.error is not None, "it was written or it was not"
-        raise WarehouseError(
-            f"{self.folder}: cannot be written ({one.error.strerror or one.error}); free some "
-            f"space or check the permissions, the event {one.event.id!r} was not reported"
-        ) from one.error
+    def _refusal(self, event: Event, error: OSError) -> WarehouseError:
+        refusal = WarehouseError(
+            f"{self.folder}: cannot be written ({error.strerror or error}); free some space or "
+            f"check the permissions, the event {event.id!r} was not reported"
+        )
+        refusal.__cause__ = error
+        return refusal
 
 
 def finished(path: Path) -> int | None:
