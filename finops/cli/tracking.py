@@ -1,14 +1,18 @@
-"""Commands about work as it runs: track."""
+"""Commands about work as it runs: track, accrue."""
 
 import os
 import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from finops.accruals import Accrued
 from finops.cli import terminal
-from finops.cli.options import CONFIG, ConfigOption, app
+from finops.cli.options import CONFIG, ConfigOption, JsonOption, app
 from finops.errors import ConfigError
 from finops.gpu_usage import GpuUsage
 from finops.installation import Installation
@@ -82,6 +86,67 @@ def track(  # noqa: PLR0913, PLR0917 - an option for each thing that can be said
     finally:
         engine.close()
     raise typer.Exit(code)
+
+
+@app.command()
+def accrue(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:  # noqa: FBT002
+    """Estimate what tracked work costs while it runs, until its bill arrives."""
+    from flows.accrue import accrue_all
+
+    done = accrue_all(config, datetime.now(UTC))
+    if json:
+        terminal.as_json([_accrued(one) for one in done.accrued])
+    else:
+        _show_accrued(done.accrued)
+    for failure in done.failures:
+        terminal.complain((f"error: {failure}", "red"))
+    if done.failures:
+        raise typer.Exit(1)
+
+
+def _accrued(one: Accrued) -> dict[str, object]:
+    return {
+        "source": one.source,
+        "running": one.running,
+        "unpriced": one.unpriced,
+        "estimated": one.estimated,
+        "compared": [
+            {
+                "provider": each.provider,
+                "currency": each.currency,
+                "estimated": each.estimated,
+                "billed": each.billed,
+                "error": each.error,
+            }
+            for each in one.compared
+        ],
+    }
+
+
+def _show_accrued(accrued: Sequence[Accrued]) -> None:
+    rows = [
+        (one.source, f"{one.running:,}", f"{one.unpriced:,}", _by_currency(one.estimated))
+        for one in accrued
+    ]
+    terminal.table("Estimates", ["source", ">running", ">unpriced", ">estimated"], rows)
+    compared = [
+        (
+            each.provider,
+            each.currency,
+            terminal.amount(each.estimated),
+            terminal.amount(each.billed),
+            terminal.amount(each.error),
+        )
+        for one in accrued
+        for each in one.compared
+    ]
+    if compared:
+        columns = ["provider", "currency", ">estimated", ">billed", ">error"]
+        terminal.table("Estimates of what is billed by now", columns, compared)
+
+
+def _by_currency(amounts: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{terminal.amount(value)} {code}" for code, value in amounts.items())
 
 
 def _tags(given: list[str]) -> dict[str, str]:
