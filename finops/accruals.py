@@ -8,7 +8,7 @@ is no more, and posting reverses it: the two never stand for the same hour for l
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -18,7 +18,7 @@ from finops.billed_time import BilledTime
 from finops.charges import Bill
 from finops.estimates import hourly, rows_of
 from finops.ledger import Ledger
-from finops.partition import Partition, Window, period_of
+from finops.partition import Partition, Window
 from finops.raw import Delivery, RawStore, Scope
 from finops.warehouse import Warehouse
 
@@ -77,9 +77,10 @@ def accrue(
     until += (now - until) // STEP * STEP
     hours = hourly(reported, since, until)
     named = hours.get_column("provider").unique().to_list()
-    billed = billed_time.read(ledger, {period_of(since), *_periods(hours)}, named)
+    window = Window(since, now.date() + timedelta(days=1))
+    billed = billed_time.read(ledger, window.periods(), named)
     open_hours = billed.without_billed(hours)
-    changed = _published(warehouse, source, rows_of(open_hours), Window(since, _after(now)))
+    changed = _published(warehouse, source, rows_of(open_hours), window)
     return Accrued(
         source=source,
         running=sum(bool(row["is_running"]) for row in reported),
@@ -90,12 +91,11 @@ def accrue(
     )
 
 
-def _periods(hours: pl.DataFrame) -> set[str]:
-    return set(hours.get_column("started_at").dt.strftime("%Y-%m").unique())
-
-
-def _after(now: datetime) -> date:
-    return now.date() + timedelta(days=1)
+def standing(entries: pl.LazyFrame) -> dict[str, Decimal]:
+    """Add up, by currency, what of ledger `entries` is estimated; reversals cancel out."""
+    of_estimates = entries.filter(pl.col("provider") == PROVIDER)
+    sums = of_estimates.group_by("currency").agg(pl.col("billed_cost").sum()).sort("currency")
+    return {currency: amount for currency, amount in sums.collect().iter_rows() if amount}
 
 
 def _by_currency(hours: pl.DataFrame) -> dict[str, Decimal]:

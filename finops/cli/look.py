@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from finops import accruals, charges, quarantine, tracing
 from finops import budgets as budgeting
-from finops import charges, quarantine, tracing
 from finops import coverage as covering
 from finops.charges import QUARANTINE
 from finops.cli import terminal
@@ -41,8 +41,15 @@ def coverage(
     )
     if not found and installation.ledger.head() is None:
         raise ConfigError(EMPTY)
+    estimated = accruals.standing(installation.ledger.entries(period=month))
     if json:
-        terminal.as_json([each.as_json() for each in found])
+        nothing = Decimal(0)
+        terminal.as_json(
+            [
+                {**each.as_json(), "estimated": estimated.get(each.currency, nothing)}
+                for each in found
+            ]
+        )
         return
     rows = [
         (
@@ -55,6 +62,8 @@ def coverage(
     ]
     columns = ["provider", ">billed", ">allocated", ">unallocated", ">quarantined", ">coverage"]
     terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
+    for currency, value in estimated.items():
+        terminal.show(f"{terminal.amount(value)} {currency} of it is estimated: not billed yet")
 
 
 def _used(status: budgeting.BudgetStatus) -> Text:

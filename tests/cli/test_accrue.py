@@ -39,6 +39,8 @@ def test_tracked_work_is_in_coverage_at_once(acme: Path, finops: Finops) -> None
     assert Decimal("2.4") < Decimal(found["estimated"]["USD"]) <= Decimal("2.5")
     (covered,) = json.loads(finops("coverage", "--json").out)
     assert covered["allocated"] == covered["billed"] == found["estimated"]["USD"]
+    assert covered["estimated"] == covered["billed"]
+    assert "USD of it is estimated: not billed yet" in finops("coverage").out
     shown = finops("accrue")
     assert "tracked" in shown.out
     assert finops("ledger", "verify").code == 0
@@ -65,6 +67,7 @@ def test_a_run_leaves_no_estimate_beside_its_bill(acme: Path, finops: Finops) ->
     assert finops("run", "tracked", "pods", *days).code == 0
     (covered,) = json.loads(finops("coverage", "--json").out)
     assert Decimal(covered["billed"]) == Decimal("4.75")
+    assert Decimal(covered["estimated"]) == 0
     (found,) = json.loads(finops("accrue", "--json").out)
     assert found["estimated"] == {}
     (compared,) = found["compared"]
