@@ -38,9 +38,10 @@ class SdkSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one file holds: the lines that may be kept, and what is wrong with it."""
+    """What one file holds: the lines that may be kept, the events, and what is wrong with it."""
 
     content: bytes
+    events: list[Event]
     issues: list[Issue]
 
 
@@ -97,8 +98,7 @@ class Sdk:
         heard = [
             Heard(event, name, row)
             for name, found in self._read()
-            for row, line in enumerate(found.content.split(b"\n"))
-            if isinstance(event := _heard(line), Event)
+            for row, event in enumerate(found.events)
         ]
         return reported.fold(heard, self._grace, now)
 
@@ -156,7 +156,7 @@ def _read(content: bytes, name: str, where: str) -> _Read:
         issues.append(
             Issue(where, "its gzip data break off; what came before was read", Severity.INFO)
         )
-    return _Read(kept, issues)
+    return _Read(kept, [found for found in events if isinstance(found, Event)], issues)
 
 
 def _bad_lines(events: Sequence[Event | NoEvent | None], where: str) -> Iterator[Issue]:

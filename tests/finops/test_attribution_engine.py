@@ -20,6 +20,7 @@ from finops import AttributionEngine, GranularCostTracker, pseudonyms
 from finops.errors import ConfigError, WarehouseError
 from finops.reported import Event, Heard, What, fold, parse
 from tests.conftest import Finops
+from tests.test_house import ROOT
 
 ORGANIZATION = """
 [cost_centers.ai_division]
@@ -104,6 +105,10 @@ def test_the_snippet_runs_as_it_is(config: Path) -> None:
     }
     assert (event.cost_per_hour, event.currency) == (Decimal("2.5"), "USD")
     assert event.more == {"provider": "runpod", "instance_type": "A100-40GB"}
+
+
+def test_the_readme_shows_the_snippet() -> None:
+    assert SNIPPET.strip() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_user_is_a_pseudonym_wherever_one_looks(config: Path, engine: AttributionEngine) -> None:
