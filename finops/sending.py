@@ -11,12 +11,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from finops.spool import SUFFIX, finished
-from finops.warehouse import Warehouse
 
 _SENT = ".sent.json"
 """How many bytes of each file that is still written were sent: unchanged ones are not sent again."""
+
+
+class Place(Protocol):
+    """Where events are sent to, such as a bucket; failures raise a `FinopsError`."""
+
+    def replace(self, key: str, content: bytes, /) -> None:
+        """Put a file, over an older one if need be; when this returns, it is there whole."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,10 @@ class Sent:
     unchanged: int
 
 
-def send(folder: Path, to: Warehouse) -> Sent:
+def send(folder: Path, to: Place) -> Sent:
     """Send what lies in the spool `folder`.
 
-    Raises `WarehouseError` when `to` cannot be written: what was not sent is in the spool still.
+    Raises what `to` raises when it cannot be written: what was not sent is in the spool still.
     """
     if not folder.is_dir():
         return Sent(0, 0, 0)
@@ -60,7 +68,7 @@ def send(folder: Path, to: Warehouse) -> Sent:
     return Sent(moved, copied, unchanged)
 
 
-def _move(path: Path, to: Warehouse) -> None:
+def _move(path: Path, to: Place) -> None:
     content = path.read_bytes()
     if content:
         to.replace(path.name, content)

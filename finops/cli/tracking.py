@@ -16,7 +16,6 @@ from finops.cli.options import CONFIG, ConfigOption, JsonOption, app
 from finops.errors import ConfigError
 from finops.gpu_usage import GpuUsage
 from finops.installation import Installation
-from finops.warehouse import open_warehouse
 
 _TEXT = str | None
 _TAG = re.compile(r"([^=]+)=(.*)", re.DOTALL)
@@ -161,6 +160,7 @@ def _tags(given: list[str]) -> dict[str, str]:
 
 def _flush(config: str | Path) -> None:
     from finops import sending
+    from providers import sdk_files
 
     settings = Installation.open(config).config
     if settings.tracking.send_to is None:
@@ -170,7 +170,7 @@ def _flush(config: str | Path) -> None:
         )
         return
     sent = sending.send(
-        settings.spool_path, open_warehouse(settings.tracking.send_to, settings.base)
+        settings.spool_path, sdk_files.opened(settings.base, settings.tracking.send_to)
     )
     terminal.show(
         f"Sent {sent.moved} finished files and {sent.copied} that are still written to "
