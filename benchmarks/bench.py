@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "bench"
 ROWS = 5_000_000
 HOURS = 3
+WORKLOADS = 10_000
 TIMES = "x"
 
 
@@ -112,6 +113,7 @@ def run_bill(rows: int, console: Console) -> dict[str, Result]:
         "verify",
     ):
         take(name)
+    take("track_events", WORKLOADS)
     return results
 
 
@@ -190,6 +192,7 @@ def bill_targets(results: dict[str, Result]) -> list[Target]:
         Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
+        Target("tracking: 10,000 workloads", speed["track_events"], 1_000, "events/s"),
     ]
 
 

@@ -7,6 +7,7 @@ is imported where it is measured: starting counts too, for whole processes.
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ import bill
 import company
 import polars as pl
 import report
+import tracking
 
 from finops import attribution, charges, ledger, normalize, posting, tabular
 from finops.ledger import BatchFacts, Ledger, PartitionFacts, SigningKey
@@ -180,6 +182,14 @@ def verify(folder: Path, rows: int) -> Measured:
     seconds = time.perf_counter() - begun
     assert not found.findings, found.findings
     return found.rows, seconds
+
+
+def track_events(folder: Path, workloads: int) -> Measured:
+    """Workloads at the same time in two processes, as fast as they go: events that are found."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        found = tracking.load(Path(place), workloads, 0, 0)
+    assert found.found == found.events, f"{found.events - found.found} events are lost"
+    return found.events, found.seconds
 
 
 def _charges(folder: Path, rows: int) -> Path:

@@ -8,9 +8,9 @@ import polars as pl
 import typer
 from rich.text import Text
 
+from finops import accruals, money, quarantine, steps, trial, virtual_tags
 from finops import coverage as covering
 from finops import fixes as fixing
-from finops import money, quarantine, steps, trial, virtual_tags
 from finops.cli import terminal
 from finops.cli.options import (
     CONFIG,
@@ -62,16 +62,28 @@ def coverage(
         _demand_some(installation, month)
     wholes = {each: covering.whole(_shares(lines, each)) for each in _currencies(lines)}
     fixes = fixing.fixes(installation.warehouse, entries, people, wholes)
-    decided = steps.by_step(entries)
+    decided, estimated = steps.by_step(entries), accruals.standing(entries)
     if json:
         told = _as_json(lines, wholes, fixes, told_by, over)
-        terminal.as_json([{**each, "by_step": _of(decided, each)} for each in told])
+        nothing = Decimal(0)
+        terminal.as_json(
+            [
+                {
+                    **each,
+                    "by_step": _of(decided, each),
+                    "estimated": estimated.get(str(each["currency"]), nothing),
+                }
+                for each in told
+            ]
+        )
         return
     title = f"Coverage {month or 'of all periods'}"
     if isinstance(told_by, By) and told_by.is_outcome:
         _show_outcomes(title, lines, wholes, told_by, over, people)
     else:
         _show_parts(title, lines, wholes, told_by, over)
+    for currency, value in estimated.items():
+        terminal.show(f"{terminal.amount(value)} {currency} of it is estimated: not billed yet")
     if told_by is By.PROVIDER and over is None:
         terminal.show()
         _show_steps(decided)
