@@ -107,6 +107,8 @@ def run(rows: int, console: Console) -> dict[str, Result]:
         "make_entries",
         "append",
         "verify",
+        "tell_workloads",
+        "attribute_to_workloads",
     ):
         take(name)
     shutil.rmtree(FOLDER / "warehouse-report", ignore_errors=True)
@@ -158,6 +160,9 @@ def targets(results: dict[str, Result]) -> list[Target]:
             1 / 3,
             TIMES,
             at_most=True,
+        ),
+        Target(
+            "attribution to 100,000 workloads", speed["attribute_to_workloads"], 500_000, "rows/s"
         ),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
