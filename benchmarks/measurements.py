@@ -1,11 +1,13 @@
 """What is measured: one function each, run in a process of its own by `bench.py`.
 
 Each takes the folder of the run and the number of rows, and returns how many rows went through
-and how many seconds the work took, without starting Python and importing.
+and how many seconds the work took, without starting Python and importing. What only a peer needs
+is imported where it is measured: starting counts too, for whole processes.
 """
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,9 @@ from pathlib import Path
 
 import bill
 import company
-import peers
 import polars as pl
 import report
+import tracking
 import work
 
 from finops import attribution, charges, ledger, normalize, posting, tabular, workloads
@@ -95,6 +97,8 @@ def copy_bill(folder: Path, rows: int) -> Measured:
 
 
 def copy_charges(folder: Path, rows: int) -> Measured:
+    import peers
+
     source = _charges(folder, rows)
     return _timed(lambda: peers.copy(source, folder / "copy.parquet"), rows)
 
@@ -147,12 +151,16 @@ def attribute_without_proof(folder: Path, rows: int) -> Measured:
 
 
 def attribute_in_duckdb_by_dimension(folder: Path, rows: int) -> Measured:
+    import peers
+
     source, organization = _charges(folder, rows), company.company()
     target = folder / "duckdb.parquet"
     return _timed(lambda: peers.by_dimension(source, target, organization), rows)
 
 
 def attribute_in_duckdb_by_row(folder: Path, rows: int) -> Measured:
+    import peers
+
     source, organization = _charges(folder, rows), company.company()
     return _timed(lambda: peers.by_row(source, folder / "duckdb.parquet", organization), rows)
 
@@ -190,6 +198,14 @@ def verify(folder: Path, rows: int) -> Measured:
     seconds = time.perf_counter() - begun
     assert not found.findings, found.findings
     return found.rows, seconds
+
+
+def track_events(folder: Path, workloads: int) -> Measured:
+    """Workloads at the same time in two processes, as fast as they go: events that are found."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        found = tracking.load(Path(place), workloads, 0, 0)
+    assert found.found == found.events, f"{found.events - found.found} events are lost"
+    return found.events, found.seconds
 
 
 def _charges(folder: Path, rows: int) -> Path:

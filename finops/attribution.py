@@ -129,8 +129,9 @@ class _Deciding:
 
     @classmethod
     def of(cls, organization: Organization, partition: Partition) -> "_Deciding":
-        decider = rules.decider(organization, partition.provider, partition.source)
-        return cls(organization, partition, decider, _weights(organization, partition.day))
+        valid = organization.on(partition.day)
+        decider = rules.decider(valid, partition.provider, partition.source)
+        return cls(organization, partition, decider, weights(organization, partition.day))
 
     def by_rules(
         self, charged: pl.DataFrame, words: pl.DataFrame
@@ -164,7 +165,7 @@ class _Deciding:
         return self._on_the_day(decided)
 
     def _on_the_day(self, decided: pl.DataFrame) -> pl.DataFrame:
-        return _on_the_day(decided, self.weights, self.organization, self.partition.day)
+        return on_the_day(decided, self.weights, self.organization, self.partition.day)
 
 
 def columns(organization: Organization, held: Holding | None = None) -> list[str]:
@@ -223,10 +224,13 @@ def _named(words: pl.DataFrame, partition: Partition, *more: str) -> pl.DataFram
     )
 
 
-def _on_the_day(
+def on_the_day(
     decided: pl.DataFrame, weights: Weights, organization: Organization, day: date
 ) -> pl.DataFrame:
-    """Take back what was decided for cost centers that do not exist on the partition's day."""
+    """Take back what was decided for cost centers that do not exist on the partition's day.
+
+    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others.
+    """
     closed = [id_ for id_, center in organization.cost_centers.items() if not center.valid_on(day)]
     if not closed:
         return decided
@@ -250,7 +254,7 @@ def _on_the_day(
     )
 
 
-def _weights(organization: Organization, day: date) -> Weights:
+def weights(organization: Organization, day: date) -> Weights:
     """List each split's (cost center, numerator, denominator) among those that exist on `day`.
 
     The others share what would have been the part of one that does not exist.
