@@ -111,6 +111,8 @@ def run_bill(rows: int, console: Console) -> dict[str, Result]:
         "make_entries",
         "append",
         "verify",
+        "tell_workloads",
+        "attribute_to_workloads",
     ):
         take(name)
     take("track_events", WORKLOADS)
@@ -190,6 +192,9 @@ def bill_targets(results: dict[str, Result]) -> list[Target]:
         Target("the join alone against DuckDB, by dimension", joined / by_dimension, 1.5, TIMES),
         Target("attribution against DuckDB, by dimension", attributed / by_dimension, 1.5, TIMES),
         Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
+        Target(
+            "attribution to 100,000 workloads", speed["attribute_to_workloads"], 500_000, "rows/s"
+        ),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
         Target("tracking: 10,000 workloads", speed["track_events"], 1_000, "events/s"),

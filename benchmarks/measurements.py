@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import bill
@@ -19,10 +19,11 @@ import company
 import polars as pl
 import report
 import tracking
+import work
 
-from finops import attribution, charges, ledger, normalize, posting, tabular
+from finops import attribution, charges, ledger, normalize, posting, tabular, workloads
 from finops.ledger import BatchFacts, Ledger, PartitionFacts, SigningKey
-from finops.partition import Partition
+from finops.partition import Partition, Window
 from finops.raw import Delivery, RawObject, Scope
 from finops.warehouse import Warehouse, open_warehouse
 from finops.wording import Lexicon
@@ -112,6 +113,21 @@ def attribute(folder: Path, rows: int) -> Measured:
             list(pool.map(lambda each: posting.attribute(store, each, organization), partitions))
 
     return _timed(work, rows)
+
+
+def tell_workloads(folder: Path, rows: int) -> Measured:
+    """Take in the workloads of the month, cut at midnight."""
+    raw = RawObject("ef" * 32, 0, "pods.json")
+    window = Window(date(2026, 10, 1), date(2026, 11, 1))
+    delivery = Delivery("kubernetes", "pods", Scope(days=window), (raw,))
+    told = workloads.Told(raw, work.table())
+    store = warehouse(folder, rows)
+    return _timed(lambda: workloads.write([told], delivery, store), work.WORKLOADS)
+
+
+def attribute_to_workloads(folder: Path, rows: int) -> Measured:
+    """Do as `attribute` does, with the workloads told."""
+    return attribute(folder, rows)
 
 
 def attribute_without_proof(folder: Path, rows: int) -> Measured:

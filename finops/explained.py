@@ -23,7 +23,9 @@ STEP_IDLE = "idle"
 
 PAIR = "~pair"
 """A wording and a spell: what charges have in common that are shared out alike."""
-_CASE, _END, _ORDER = "~case", "~end", "~order"
+_CASE, _END, _TIMES = "~case", "~end", "~times"
+_OVER, _TOGETHER, _SAME, _FIRST = "~over", "~together", "~same", "~first"
+_IS_SPLIT = "~is_split"
 _TENTHS = "~tenths"
 _WHO = ["kind", "name"]
 _MOST_FACTOR = 10**18
@@ -88,30 +90,20 @@ def with_policy(decided: pl.DataFrame, organization: Organization) -> pl.DataFra
 
 def _dimensions(cases: pl.DataFrame, words: pl.DataFrame, holding: Holding) -> pl.DataFrame:
     """Give each case the words of its charges, with what is known of the workload laid over."""
-    told = holding.holders.join(
-        cases.select(HOLDER).unique(), on=HOLDER, how="right", nulls_equal=True
-    )
-    facts = pl.struct(focus.WORKLOAD_FACTS).struct.json_encode()
-    named = told.with_columns(
-        pl.when(pl.col("kind").is_not_null()).then(facts).alias(focus.WORKLOAD)
-    ).select(HOLDER, *_WHO, pl.col("tags").alias("~over"), focus.WORKLOAD)
+    facts = pl.struct(focus.WORKLOAD_FACTS).struct.json_encode().alias(focus.WORKLOAD)
+    named = holding.holders.select(HOLDER, *_WHO, pl.col("tags").alias(_OVER), facts)
     cased = words[cases.get_column(WORDING)].drop(focus.WORKLOAD, strict=False)
     joined = cased.hstack(cases.select(_CASE, HOLDER)).join(
-        named, on=HOLDER, how="left", nulls_equal=True, maintain_order="left"
+        named, on=HOLDER, how="left", maintain_order="left"
     )
-    pairs = joined.select(focus.TAGS, "~over").unique()
-    tags = [_laid_over(*each) for each in pairs.iter_rows()]
-    together = pairs.with_columns(pl.Series("~tags", tags, pl.String))
+    both = [focus.TAGS, _OVER]
+    tags = joined.select(both).unique()
+    over = [_laid_over(*each) for each in tags.iter_rows()]
+    together = tags.with_columns(pl.Series(_TOGETHER, over, pl.String))
     return (
-        joined.join(
-            together,
-            on=[focus.TAGS, "~over"],
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        .with_columns(pl.col("~tags").alias(focus.TAGS))
-        .drop("~over", "~tags", HOLDER)
+        joined.join(together, on=both, how="left", nulls_equal=True, maintain_order="left")
+        .drop(*both, HOLDER)
+        .rename({_TOGETHER: focus.TAGS})
     )
 
 
@@ -125,15 +117,15 @@ def _laid_over(tags: str | None, over: str | None) -> str | None:
 def _merged(held: pl.DataFrame, cases: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
     """Add up what cannot be told apart: the same name, going the same way for the same reason."""
     same = pl.struct(*_WHO, *rules.DECISION_SCHEMA.names()).rank("dense").cast(pl.UInt32)
-    group = decided.select(_CASE, same.alias("~same")).hstack(cases.select(WORDING))
-    first = pl.col(_CASE).min().over("~same", WORDING).alias("~first")
-    if group.select(first).to_series().equals(group.get_column(_CASE).alias("~first")):
+    group = decided.select(_CASE, same.alias(_SAME)).hstack(cases.select(WORDING))
+    first = pl.col(_CASE).min().over(_SAME, WORDING).alias(_FIRST)
+    if group.select(first).to_series().equals(group.get_column(_CASE).alias(_FIRST)):
         return held
     used = (pl.col(USED) * pl.col(AMOUNT)).sum() // pl.col(AMOUNT).sum()
     added = (
         held.join(group.select(_CASE, first), on=_CASE, how="left", maintain_order="left")
         .drop(_CASE)
-        .rename({"~first": _CASE})
+        .rename({_FIRST: _CASE})
         .group_by(PAIR, _CASE, MEASURED, OVERBOOKED, maintain_order=True)
         .agg(
             pl.when(pl.col(USED).is_not_null().all()).then(used.cast(pl.Int64)).alias(USED),
@@ -146,18 +138,18 @@ def _merged(held: pl.DataFrame, cases: pl.DataFrame, decided: pl.DataFrame) -> p
 def _ends(decided: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     """List where each case goes: to one cost center, to nobody, or to the members of a split.
 
-    `_ORDER` is the order among the parts of a charge: the alphabetically first gets what is left
-    over first.
+    They come in the order of the parts of a charge: the alphabetically first gets what is left over
+    first. `_TIMES` is the weight of each, to the same whole for all.
     """
-    used = set(decided.get_column("split").drop_nulls())
-    factor = math.lcm(*(den for name in used for _, _, den in weights[name]))
+    dens = (den // math.gcd(num, den) for each in weights.values() for _, num, den in each)
+    factor = math.lcm(*dens)
     members = pl.DataFrame(
         [
             (name, center, number)
-            for name in sorted(used)
-            for center, number in _numbers(weights[name], factor)
+            for name, each in weights.items()
+            for center, number in _numbers(each, factor)
         ],
-        schema={"split": pl.String, "member": pl.String, "~times": pl.Int64},
+        schema={"split": pl.String, "member": pl.String, _TIMES: pl.Int64},
         orient="row",
     )
     unsplit = pl.lit(min(factor, _MOST_FACTOR), pl.Int64)
@@ -166,7 +158,7 @@ def _ends(decided: pl.DataFrame, weights: Weights) -> pl.DataFrame:
         decided.join(members, on="split", how="left", maintain_order="left_right")
         .with_columns(
             pl.coalesce("cost_center", "member").alias("cost_center"),
-            pl.coalesce("~times", unsplit).alias("~times"),
+            pl.coalesce(_TIMES, unsplit).alias(_TIMES),
             _step().alias("step"),
         )
         .drop("member")
@@ -176,9 +168,9 @@ def _ends(decided: pl.DataFrame, weights: Weights) -> pl.DataFrame:
 
 
 def _numbers(weights: Sequence[tuple[str, int, int]], factor: int) -> list[tuple[str, int]]:
-    """Bring the weights of a split to the common factor of all that are used."""
+    """Bring the weights of a split to the common denominator of all; cut off at 18 digits."""
     if factor <= _MOST_FACTOR:
-        return [(center, num * (factor // den)) for center, num, den in weights]
+        return [(center, factor * num // den) for center, num, den in weights]
     numbers = [(center, _MOST_FACTOR * num // den) for center, num, den in weights]
     rest = _MOST_FACTOR - sum(number for _, number in numbers)
     return [(center, number + (place < rest)) for place, (center, number) in enumerate(numbers)]
@@ -201,16 +193,19 @@ def _shared(held: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
     tenths = ((pl.col(AMOUNT) * 1000 + total // 2) // total).cast(pl.Int64).alias(_TENTHS)
     went = (
         held.with_columns(tenths)
-        .join(ends.select(_CASE, _END, "~times", is_split=pl.col("split").is_not_null()), on=_CASE)
+        .join(
+            ends.select(_CASE, _END, _TIMES, pl.col("split").is_not_null().alias(_IS_SPLIT)),
+            on=_CASE,
+        )
         .sort(PAIR, _END)
     )
-    is_split = pl.col("is_split").any().over(PAIR)
+    is_split = pl.col(_IS_SPLIT).any().over(PAIR)
     went = went.with_columns(
-        pl.when(is_split).then(pl.col(AMOUNT) * pl.col("~times")).otherwise(AMOUNT).alias(AMOUNT),
-        is_split.alias("is_split"),
+        pl.when(is_split).then(pl.col(AMOUNT) * pl.col(_TIMES)).otherwise(AMOUNT).alias(AMOUNT),
+        is_split.alias(_IS_SPLIT),
     )
-    plain = went.filter(~pl.col("is_split"))
-    split = shares.reduced(went.filter("is_split"), PAIR, AMOUNT)
+    plain = went.filter(~pl.col(_IS_SPLIT))
+    split = shares.reduced(went.filter(_IS_SPLIT), PAIR, AMOUNT)
     return (
         pl.concat([plain, split])
         .sort(PAIR, _END)
@@ -231,7 +226,7 @@ def _said(went: pl.DataFrame, ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
     )
     return (
         numbered.select(PAIR, "share_num", "share_den", WORDING),
-        spoken.drop(*alike[:1], *alike[3:], WORDING, _CASE, *_WHO, "~times"),
+        spoken.drop(_END, _TENTHS, MEASURED, USED, OVERBOOKED, WORDING, _CASE, *_WHO, _TIMES),
     )
 
 

@@ -25,7 +25,7 @@ NUMBERS = ("x_GpuCount", "x_GpuFraction", "x_GpuHours")
 WORDS = ("kind", "name", "cluster", "node", "source", "tags")
 """What is known of a holder; rules can look at all of it."""
 
-_TOLD = "~told"
+_TOLD, _BEFORE = "~told", "~before"
 _RANK = "~rank"
 _SKU = "~sku"
 _KEY = "~key"
@@ -179,11 +179,11 @@ def _linked(charges: pl.LazyFrame, told: pl.DataFrame) -> Relevant | None:
     if links.is_empty():
         return None
     mine = numbered.join(links, on=_TOLD, how="semi", maintain_order="left")
-    renumbered = mine.select(pl.col(_TOLD).alias("~before")).with_row_index(_TOLD)
+    renumbered = mine.select(pl.col(_TOLD).alias(_BEFORE)).with_row_index(_TOLD)
     return Relevant(
         places,
         mine.drop(_TOLD),
-        links.join(renumbered, left_on=_TOLD, right_on="~before").select(
+        links.join(renumbered, left_on=_TOLD, right_on=_BEFORE).select(
             PLACE, pl.col(f"{_TOLD}_right").alias(_TOLD), _RANK
         ),
     )

@@ -32,6 +32,10 @@ class StepSum:
     def spoken(self) -> str:
         return SPOKEN.get(self.step, self.step)
 
+    @property
+    def is_told_by_workloads(self) -> bool:
+        return self.step in {STEP_WORKLOAD, STEP_IDLE}
+
     def as_json(self) -> dict[str, str]:
         """Give the numbers as decimal text."""
         return {

@@ -57,3 +57,24 @@ def test_a_part_that_goes_to_a_split_is_divided_once_more() -> None:
     found = allocated(pod("ml", 0, 12, "8"), org=company(rules=rules, splits=splits))
     assert found.select("share_num", "share_den").unique().rows() == [(1, 6)]
     assert sum(found["billed_cost"]) == 80
+
+
+def test_splits_without_a_common_denominator_are_cut_at_the_eighteenth_digit() -> None:
+    """Shares of 18 decimals beside sevenths: the sums stay exact, a share is off by 10⁻¹⁸."""
+    fine = {"ml": "0.000000000000000001", "web": "0.999999999999999999"}
+    teams = ["ml", "web", "ops", "pool", "a", "b", "c"]
+    splits = {
+        "fine": {"method": "fixed", "shares": fine},
+        "sevenths": {"method": "even", "among": teams},
+    }
+    centers = {name: {"type": "team", "name": name} for name in teams}
+    rules = [
+        {"id": "pods", "match": {"Workload.kind": True}, "split": "sevenths"},
+        {"id": "idle", "match": {"ResourceId": True}, "split": "fine"},
+    ]
+    org = company(cost_centers=centers, rules=rules, splits=splits)
+    found = allocated(pod("ml", 0, 12, "8"), org=org)
+    assert sum(found["billed_cost"]) == 80
+    sevenths = [Decimal(cost) for cost in found.filter(step="workload")["billed_cost"]]
+    assert len(sevenths) == 7
+    assert max(sevenths) - min(sevenths) < Decimal("1e-15")
