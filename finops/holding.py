@@ -32,6 +32,14 @@ _KEY = "~key"
 _MICROSECOND = pl.duration(microseconds=1)
 _LAST_SEGMENT = r"([^/:]+)$"
 _BY_SKU, _BY_RESOURCE, _BY_NODE = range(3)
+_CALLS = (
+    (pl.col("ResourceId"), _BY_RESOURCE),
+    (pl.col("ResourceId").str.extract(_LAST_SEGMENT), _BY_NODE),
+    (pl.col("ResourceName"), _BY_NODE),
+    (pl.col("Tags").str.json_path_match("$.node"), _BY_NODE),
+)
+"""What workloads may call a place, and the rank of such a link."""
+
 _DECIDING = (
     *("kind", "name", "started_at", "ended_at", "resource_id", "cluster", "node", "source"),
     *("gpu_count", "gpu_utilization", "weight", "tags", _SKU),
@@ -172,6 +180,8 @@ def _linked(charges: pl.LazyFrame, told: pl.DataFrame) -> Relevant | None:
     if keys.is_empty():
         return None
     places = _places(charges, keys.unique())
+    if places.is_empty():
+        return None
     sku = pl.col("attributes").str.json_path_match("$.sku").alias(_SKU)
     name = pl.coalesce("name", "workload_id").alias("name")
     numbered = told.with_columns(sku, name).with_row_index(_TOLD)
@@ -190,31 +200,23 @@ def _linked(charges: pl.LazyFrame, told: pl.DataFrame) -> Relevant | None:
 
 
 def _places(charges: pl.LazyFrame, keys: pl.Series) -> pl.DataFrame:
-    """List the distinct places of charges that a workload may name, with all their names."""
-    named = pl.DataFrame({_KEY: keys})
-    found = charges.select(PLACE_COLUMNS).unique().collect()
-    names = _names(found.with_row_index(PLACE))
-    hit = names.join(named, on=_KEY, how="semi").select(PLACE).unique()
+    """List the distinct places of charges that a workload names by one of `keys`."""
+    is_named = pl.any_horizontal(name.is_in(keys.implode()) for name, _ in _CALLS)
     return (
-        found.with_row_index(PLACE)
-        .join(hit, on=PLACE, how="semi")
-        .select(PLACE_COLUMNS)
+        charges.select(PLACE_COLUMNS)
+        .unique()
+        .filter(is_named)
         .sort(PLACE_COLUMNS)
         .with_row_index(PLACE)
+        .collect()
     )
 
 
 def _names(places: pl.DataFrame) -> pl.DataFrame:
     """List what workloads may call each place: `PLACE`, `_KEY`, and the rank of such a link."""
-    calls = {
-        "ResourceId": (pl.col("ResourceId"), _BY_RESOURCE),
-        "last segment": (pl.col("ResourceId").str.extract(_LAST_SEGMENT), _BY_NODE),
-        "ResourceName": (pl.col("ResourceName"), _BY_NODE),
-        "node tag": (pl.col("Tags").str.json_path_match("$.node"), _BY_NODE),
-    }
     return pl.concat(
         places.select(PLACE, "SkuId", name.alias(_KEY), pl.lit(rank).alias(_RANK))
-        for name, rank in calls.values()
+        for name, rank in _CALLS
     ).drop_nulls(_KEY)
 
 
