@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +19,12 @@ from finops.whole_rows import Part
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_TOGETHER = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a query gives for one part of a CSV: its rows, and how many rows the part has."""
+    """What a query gives for a few parts of a CSV: its rows, and how many rows the parts have."""
 
     rows: pl.DataFrame
     height: int
@@ -46,7 +49,7 @@ class CsvParts:
         return register_io_source(self._read, schema=self._schema)
 
     def each(self, query: pl.LazyFrame) -> Iterator[Piece]:
-        """Answer a query made of `scan` for each part alone, in order, reading ahead.
+        """Answer a query made of `scan` for a few parts at a time, in order, reading ahead.
 
         Queries of one table are asked for one after the other.
         """
@@ -58,7 +61,7 @@ class CsvParts:
 
         try:
             read = _ahead(lambda part: self._table(part, asked), self._parts, os.cpu_count() or 1)
-            yield from _ahead(answered, read, workers=1)
+            yield from _ahead(answered, _together(read), workers=1)
         finally:
             self._reading = self._all_parts
 
@@ -121,6 +124,12 @@ def _ahead(work: Callable[[In], Out], given: Iterable[In], workers: int) -> Iter
             yield begun.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _together(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Put a few parts below each other: planning a query costs as much for few rows as for many."""
+    while few := list(islice(tables, _TOGETHER)):
+        yield pl.concat(few, rechunk=True)
 
 
 def _limited(tables: Iterator[pl.DataFrame], most: int | None) -> Iterator[pl.DataFrame]:
