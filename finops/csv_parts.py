@@ -1,4 +1,4 @@
-"""Reading a big CSV in parts of whole rows, on all cores, while few of them are in memory."""
+"""Reading a big CSV in parts of whole rows, on all cores, a few parts ahead of their use."""
 
 import io
 import os
