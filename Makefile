@@ -20,7 +20,7 @@ demo: install
 
 # Run the tests: under five minutes on two cores, no network, no credentials.
 test: install
-	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
+	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal --hypothesis-profile=quick
 
 # Run every test, also those that need minutes or packages of the operating system.
 test-all: install

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["DO_NOT_TRACK"] = "1"
 
 from finops.cli import main, terminal
+
+# The profile of `make test`: its examples are enough to find what is grossly wrong.
+settings.register_profile("quick", max_examples=20)
 
 BILL = Path(__file__).parent / "fixtures" / "focus" / "september.csv"
 

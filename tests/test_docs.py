@@ -1,5 +1,6 @@
 """The documentation tells the truth: its commands run, its output is real, its links lead on."""
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -60,13 +61,20 @@ def test_the_readmes_demo_is_what_the_demo_prints(refresh: ModuleType) -> None:
     assert float(took[1]) < DEMO_SECONDS_MOST
 
 
-def test_the_conformance_page_is_what_the_checks_say() -> None:
-    conformance = script("conformance")
+@pytest.fixture(scope="module")
+def conformance() -> ModuleType:
+    module = script("conformance")
+    module.demo = functools.cache(module.demo)  # it takes seconds, and is the same for all tests
+    return module
+
+
+def test_the_conformance_page_is_what_the_checks_say(conformance: ModuleType) -> None:
     assert conformance.PAGE.read_text(encoding="utf-8") == conformance.page()
 
 
-def test_every_gap_of_the_demo_bills_has_a_reason_and_every_reason_a_gap() -> None:
-    conformance = script("conformance")
+def test_every_gap_of_the_demo_bills_has_a_reason_and_every_reason_a_gap(
+    conformance: ModuleType,
+) -> None:
     found = {
         source: {
             result.requirement.column for bill in bills for result in bill.results if result.broken

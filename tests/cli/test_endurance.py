@@ -74,6 +74,7 @@ def test_four_runs_at_once_all_end_well_and_count_nothing_twice(acme: Path, fino
     assert finops("ledger", "verify").code == 0
 
 
+@pytest.mark.slow
 def test_four_runs_at_once_on_a_broken_bill_say_why_and_leave_nothing(
     acme: Path, finops: Finops
 ) -> None:

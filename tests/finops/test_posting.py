@@ -234,7 +234,8 @@ def interleaved(company: Company, at: int, bill: str) -> int:
     return store.calls
 
 
-@pytest.mark.parametrize("cost", [pytest.param("3.00", marks=pytest.mark.slow), "4.00"])
+@pytest.mark.slow
+@pytest.mark.parametrize("cost", ["3.00", "4.00"])
 def test_two_posters_make_one_truth_however_they_interleave(
     cost: str, posted: Company, tmp_path: Path
 ) -> None:

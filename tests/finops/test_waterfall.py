@@ -204,7 +204,7 @@ def comparable(found: pl.DataFrame) -> list[tuple[object, ...]]:
 
 SOME, THOUSANDS = (
     settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    for count in (40, 3000)
+    for count in (15, 3000)
 )
 
 

@@ -8,6 +8,7 @@ from random import Random
 from unittest import mock
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +106,7 @@ def test_three_encoders_agree_on_what_repeats(
     assert ours == [by_python(row) for row in frame.iter_rows(named=True)]
 
 
+@pytest.mark.slow
 def test_every_unicode_scalar_value() -> None:
     """There is no character on which the encoders differ."""
     points = [*range(0xD800), *range(0xE000, 0x110000)]

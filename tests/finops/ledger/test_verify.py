@@ -68,6 +68,7 @@ def test_every_flipped_byte_of_the_log_is_found(copied: Path) -> None:
     assert checked(copied).ok
 
 
+@pytest.mark.slow
 def test_flipped_bytes_of_what_headers_vouch_for_are_found(copied: Path) -> None:
     """Each of a sample of bytes of each segment, locator, manifest and text names its file."""
     for path in files(copied):
