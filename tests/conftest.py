@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,24 @@ def finops(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 def acme(tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an installation with one FOCUS source, three cost centers and four rules."""
     folder = installed(tmp_path / "acme", finops)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep what the first run makes, for every test that begins after one."""
+    return tmp_path_factory.mktemp("first-run") / "acme"
+
+
+@pytest.fixture
+def ran(first_run: Path, tmp_path: Path, finops: Finops, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the same installation after `finops run` for September 2024."""
+    if not first_run.exists():
+        monkeypatch.chdir(installed(first_run, finops))
+        assert finops("run", "--from", "2024-09-01", "--to", "2024-10-01").code == 0
+    folder = tmp_path / "acme"
+    shutil.copytree(first_run, folder)
     monkeypatch.chdir(folder)
     return folder
 

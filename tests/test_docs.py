@@ -64,7 +64,8 @@ def test_the_readmes_demo_is_what_the_demo_prints(refresh: ModuleType) -> None:
 @pytest.fixture(scope="module")
 def conformance() -> ModuleType:
     module = script("conformance")
-    module.demo = functools.cache(module.demo)  # it takes seconds, and is the same for all tests
+    # It takes seconds, and is the same for all tests.
+    vars(module)["demo"] = functools.cache(module.demo)
     return module
 
 

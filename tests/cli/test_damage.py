@@ -12,14 +12,13 @@ from tests.conftest import Finops
 
 
 @pytest.fixture
-def ledger(acme: Path, finops: Finops) -> Path:
+def ledger(ran: Path, finops: Finops) -> Path:
     """Fill a ledger with two batches."""
-    assert finops("run", *SEPTEMBER).code == 0
-    organization = acme / "organization.toml"
+    organization = ran / "organization.toml"
     text = organization.read_text(encoding="utf-8")
     organization.write_text(text.replace("ai = 0.3, vision = 0.3", "ai = 0.2, vision = 0.4"))
     assert finops("run", *SEPTEMBER).code == 0
-    return acme / "warehouse" / "ledger"
+    return ran / "warehouse" / "ledger"
 
 
 def test_a_flipped_byte_is_found_in_every_file(ledger: Path, finops: Finops) -> None:

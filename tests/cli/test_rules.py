@@ -13,12 +13,6 @@ SEPTEMBER = "--from", "2024-09-01", "--to", "2024-10-01"
 PERIOD = "--period", "2024-09"
 
 
-@pytest.fixture
-def ran(acme: Path, finops: Finops) -> Path:
-    assert finops("run", *SEPTEMBER).code == 0
-    return acme
-
-
 def billed(finops: Finops) -> Decimal:
     (dollar,) = json.loads(finops("coverage", *PERIOD, "--json").out)
     return Decimal(dollar["allocated"]) + Decimal(dollar["unallocated"])
