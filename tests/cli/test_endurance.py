@@ -62,6 +62,7 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(acme: Path, finops:
     assert not [path for path in acme.rglob("*") if "staging" in path.parts]
 
 
+@pytest.mark.slow
 def test_four_runs_at_once_all_end_well_and_count_nothing_twice(acme: Path, finops: Finops) -> None:
     bill = acme / "bills" / "september.csv"
     for restated in ("Elastic", "Elastic restated"):
