@@ -11,7 +11,6 @@ import venv
 from pathlib import Path
 
 _PINS = ("focus-converter==1.0.0", "multimethod<2", "click<8.2")
-_STUCK_AFTER_SECONDS = 600
 
 
 def environment(folder: Path) -> Path:

@@ -23,7 +23,6 @@ UNITS_PER_GPU: Final = 5040 * 10**9
 """5040 is what 1 to 10 divide. MIG slices are sevenths, which decimals cannot hold."""
 
 _ATOMS_PER_GPU: Final[int] = 10**money.SCALE
-_ATOMS_PER_SLICE = _ATOMS_PER_GPU // 5040
 _AS_MEANT = 5 * 10**11
 """A count that is told to six decimals or more means the slice it is nearest to."""
 _UNIT_MICROSECONDS_PER_ATOM: Final[int] = 3_600_000_000 * UNITS_PER_GPU // _ATOMS_PER_GPU

@@ -10,7 +10,6 @@ MOST = 10**18
 
 _DIVISOR = "~divisor"
 _REST = "~rest"
-_TOTAL = "~total"
 
 
 def reduced(parts: pl.DataFrame, group: str, amount: str) -> pl.DataFrame:

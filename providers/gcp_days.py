@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops.checks import NO_CURRENCY
 from finops.errors import DataError
 from finops.reconciliation import Stated
 from providers.gcp_spool import DayFile
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _OF_ONE_ADDITION = Decimal(2) ** -53
 _LEAST = Decimal("0.000001")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_CURRENCY = "XXX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Days:
                 key = (day or "", month or "")
                 before = found.get(key, Day(*key, 0, 0))
                 found[key] = Day(*key, before.rows + int(rows or 0), _later(before, exported))
-                code = currency or _NO_CURRENCY
+                code = currency or NO_CURRENCY
                 amount = Decimal(cost or 0) + Decimal(credits_ or 0)
                 billed[code] = billed.get(code, Decimal(0)) + amount
                 turnover += Decimal(moved or 0) + abs(Decimal(credits_ or 0))

@@ -16,7 +16,6 @@ COLOURS = 6
 """How many series have a colour of their own; the dearest get one, the rest share `other`."""
 HEIGHT = Decimal(100)
 DAY_WIDTH = 10
-_GAP = 1
 _STEPS = (
     Decimal(1),
     Decimal("1.5"),

@@ -83,11 +83,6 @@ def digest_of(value: Json) -> str:
     return value
 
 
-def optional_digest_of(value: Json) -> str | None:
-    """Expect a SHA-256 in lower-case hex or null; raises `ValueError` otherwise."""
-    return None if value is None else digest_of(value)
-
-
 def _refuse(value: object, wanted: str) -> NoReturn:
     raise ValueError(f"holds {str(value)[:80]!r} where {wanted} belongs")
 

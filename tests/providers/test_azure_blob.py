@@ -151,7 +151,9 @@ def test_a_run_that_is_replaced_while_it_is_read(container: Container, store: Ra
 @pytest.mark.slow
 def test_every_probe_passes_on_a_good_export(container: Container) -> None:
     container.deliver(RUN)
-    for probe in container.provider().probes().values():
+    probes = container.provider().probes()
+    assert probes
+    for probe in probes.values():
         probe()
 
 

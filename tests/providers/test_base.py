@@ -12,7 +12,7 @@ from finops.warehouse import open_warehouse
 from providers import registry
 from providers.aws import AwsSettings
 from providers.azure import AzureSettings
-from providers.base import without_user
+from providers.base import Provider, without_user
 
 SECRET = "S3CRETPW"
 NEEDED: dict[str, dict[str, Any]] = {
@@ -37,9 +37,9 @@ ADDRESSES = [
 every_address = pytest.mark.parametrize(("provider", "setting"), ADDRESSES)
 
 
-def connect(provider: str, settings: dict[str, Any]) -> None:
+def connect(provider: str, settings: dict[str, Any]) -> Provider:
     config = SourceConfig(provider=provider, settings={**NEEDED.get(provider, {}), **settings})
-    registry.connect("main", config, Path())
+    return registry.connect("main", config, Path())
 
 
 @every_address
@@ -68,7 +68,7 @@ def test_an_address_with_more_than_a_place_is_refused_and_not_repeated(
 
 @every_address
 def test_an_address_may_have_a_port_and_a_path(provider: str, setting: str) -> None:
-    connect(provider, {setting: "https://host:8443/below/"})
+    assert provider == connect(provider, {setting: "https://host:8443/below/"}).NAME
 
 
 def test_every_setting_that_is_an_address_is_tested() -> None:
