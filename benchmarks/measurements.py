@@ -1,7 +1,8 @@
 """What is measured: one function each, run in a process of its own by `bench.py`.
 
 Each takes the folder of the run and the number of rows, and returns how many rows went through
-and how many seconds the work took, without starting Python and importing.
+and how many seconds the work took, without starting Python and importing. What only a peer needs
+is imported where it is measured: starting counts too, for whole processes.
 """
 
 import json
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import bill
 import company
-import peers
 import polars as pl
 import report
 
@@ -94,6 +94,8 @@ def copy_bill(folder: Path, rows: int) -> Measured:
 
 
 def copy_charges(folder: Path, rows: int) -> Measured:
+    import peers
+
     source = _charges(folder, rows)
     return _timed(lambda: peers.copy(source, folder / "copy.parquet"), rows)
 
@@ -131,12 +133,16 @@ def attribute_without_proof(folder: Path, rows: int) -> Measured:
 
 
 def attribute_in_duckdb_by_dimension(folder: Path, rows: int) -> Measured:
+    import peers
+
     source, organization = _charges(folder, rows), company.company()
     target = folder / "duckdb.parquet"
     return _timed(lambda: peers.by_dimension(source, target, organization), rows)
 
 
 def attribute_in_duckdb_by_row(folder: Path, rows: int) -> Measured:
+    import peers
+
     source, organization = _charges(folder, rows), company.company()
     return _timed(lambda: peers.by_row(source, folder / "duckdb.parquet", organization), rows)
 

@@ -15,7 +15,8 @@ import polars as pl
 
 from finops import rules
 from finops.attribution import MEASURES
-from finops.organization import Condition, Organization, Pattern
+from finops.conditions import Condition, Pattern
+from finops.organization import Organization
 
 _PLAIN = {
     "charge_id": "x_ChargeId",

@@ -78,7 +78,8 @@ def allocated(
     numbers = [pl.col(column).alias(name) for name, column in _NUMBERS.items()]
     read = charges.select(*numbers, *names).collect(engine="in-memory")
     charged, words = wording.apart(read, names)
-    decider = rules.decider(organization, partition.provider, partition.source)
+    valid = organization.on(partition.day)
+    decider = rules.decider(valid, partition.provider, partition.source)
     decided = _on_the_day(decider.decide(words), organization, partition)
     parts = _parts(_named(decided, partition), organization, partition.day)
     return _shared_out(charged, parts), parts.drop(_BEFORE, _PART)

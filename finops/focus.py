@@ -289,12 +289,13 @@ DIMENSIONS = tuple(column.name for column in CONTENT if column.kind is TEXT)
 def is_dimension(name: str) -> bool:
     """Tell whether a rule can look at `name`: a text column, a tag, or a column of the bill's own.
 
-    `Tags.team` is the tag `team`; `x_SourceColumns.Id`, or an `x_` name FOCUS does not know, is a
+    `Tags.team` is the tag `team`, `SkuPriceDetails.GpuCount` is part of what another JSON column
+    says; `x_SourceColumns.Id`, or an `x_` name FOCUS does not know, is a
     column that only this provider delivers; `provider` and `source` are those of the partition.
     """
     head, dot, key = name.partition(".")
     if dot:
-        return head in {TAGS, SOURCE_COLUMNS} and bool(key)
+        return head in BY_NAME and BY_NAME[head].kind is Kind.JSON and bool(key)
     if name in {"provider", "source"} or name in DIMENSIONS:
         return True
     return name.startswith("x_") and name not in BY_NAME

@@ -39,7 +39,13 @@ _FALLBACKS: Mapping[str, Sequence[str]] = {
     "ServiceProviderName": ("x_ProviderName", "x_PublisherName", "InvoiceIssuerName"),
     "HostProviderName": ("x_ProviderName",),
 }
-_TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d")
+_TIME_FORMATS = (
+    "%Y-%m-%dT%H:%M:%SZ",  # says no more than the next one, but Polars reads it ten times faster
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d",
+)
 _LONGEST_EXACT_TEXT = money.SCALE + len(".")
 _WRAPPED = "json"
 _DAY_UNITS = {"ms": 86_400_000, "us": 86_400_000_000}
@@ -301,13 +307,26 @@ def _can_fail(column: Column, dtype: pl.DataType) -> bool:
 
 def _suspect(column: Column, dtype: pl.DataType) -> pl.Expr:
     """Keep the text of values that became null, and of amounts too fine for 18 decimals."""
-    given = pl.col(_GIVEN + column.name)
-    doubtful = pl.col(column.name).is_null() & given.is_not_null()
-    if column.kind is Kind.MONEY and not _fits(dtype):
-        text = _plain_text(given)
-        doubtful |= text.str.len_bytes() > _LONGEST_EXACT_TEXT
-        doubtful |= text.str.contains_any(["e-", "E-"])
-    return pl.when(doubtful).then(_plain_text(given)).alias(SUSPECT + column.name)
+    can_be_fine = column.kind is Kind.MONEY and not _fits(dtype)
+
+    def doubtful(pair: Sequence[pl.Series]) -> pl.Series:
+        given, value = pair
+        is_read = given.null_count() == value.null_count()
+        if is_read and not (can_be_fine and _is_fine(given.cast(pl.String)).any()):
+            return pl.Series(given.name, [None], pl.String).new_from_index(0, len(given))
+        text = given.cast(pl.String).str.strip_chars()
+        mask = value.is_null() & given.is_not_null()
+        return text.set((mask | _is_fine(text) if can_be_fine else mask).not_(), None)
+
+    pair = [pl.col(_GIVEN + column.name), pl.col(column.name)]
+    found = pl.map_batches(pair, doubtful, pl.String(), is_elementwise=True)
+    return found.alias(SUSPECT + column.name)
+
+
+def _is_fine(text: pl.Series) -> pl.Series:
+    """Tell the amounts that may be finer than 18 decimals, by how they are written."""
+    is_long = text.str.len_bytes() > _LONGEST_EXACT_TEXT
+    return is_long | text.str.contains_any(["e-", "E-"])
 
 
 def _fits(dtype: pl.DataType) -> bool:

@@ -1,13 +1,14 @@
-"""`organization.toml`: cost centers, rules and splits.
+"""`organization.toml`: cost centers, splits, and the rulebook.
 
 Everything is checked when the file is read: an `Organization` that exists has a tree without
 cycles, rules that name existing cost centers and columns, and shares that add up to one.
 """
 
+import bisect
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -16,9 +17,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from finops import focus, money
+from finops import money
 from finops.errors import ConfigError, Issue
 from finops.identity import slug
+from finops.listed import Lists
+from finops.rulebook import Dated, Lookups, Rule, Rulebook, Slug, VirtualTags, flattened
 from finops.settings import Frozen, issues_of, read_toml, reserved_keys, salvaged, suggestion
 
 FILE_NAME = "organization.toml"
@@ -49,23 +52,6 @@ def _exact(value: object) -> object:
     return value
 
 
-def _identity(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not slug(value):
-        raise ValueError(f"{value!r} has no letter a to z and no digit; give it an id that has")
-    return slug(value)
-
-
-def _condition(value: object) -> object:
-    """Refuse here what no kind of condition is: a union would complain once for each kind."""
-    texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-    regex = isinstance(value, dict) and [*map(type, value.values())] == [str] and "regex" in value
-    if not (isinstance(value, bool | str | Pattern) or (texts and value) or regex):
-        raise ValueError(f'write text, a list of texts, true or {{ regex = "…" }}, not {value!r}')
-    return value
-
-
 def _currency(code: str) -> str:
     if not re.fullmatch(CURRENCY_PATTERN, code):
         right = code.strip().upper()
@@ -75,7 +61,6 @@ def _currency(code: str) -> str:
 
 
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
-Slug = Annotated[str, BeforeValidator(_identity)]
 
 
 class Budget(Frozen):
@@ -85,7 +70,7 @@ class Budget(Frozen):
     currency: Annotated[str, AfterValidator(_currency)] = "USD"
 
 
-class CostCenter(Frozen):
+class CostCenter(Dated):
     """A node of the organization. `aliases` are further names that tags use for it."""
 
     type: CostCenterType
@@ -94,72 +79,6 @@ class CostCenter(Frozen):
     owners: tuple[str, ...] = ()
     aliases: tuple[Slug, ...] = ()
     budget: Budget | None = None
-    valid_from: date | None = None
-    valid_to: date | None = None
-
-    @model_validator(mode="after")
-    def _lasting(self) -> "CostCenter":
-        if self.valid_from and self.valid_to and self.valid_to <= self.valid_from:
-            raise ValueError("valid_to is its first day gone: it must be later than valid_from")
-        return self
-
-    def valid_on(self, day: date) -> bool:
-        """Tell whether the cost center exists on `day` (`valid_to` is its first day gone)."""
-        begun = self.valid_from is None or self.valid_from <= day
-        return begun and (self.valid_to is None or day < self.valid_to)
-
-
-class Pattern(Frozen):
-    """`{ regex = "…" }`: the whole value matches this regular expression."""
-
-    regex: str
-
-
-Condition = Annotated[bool | str | tuple[str, ...] | Pattern, BeforeValidator(_condition)]
-"""True: there is a value. Text: equal, or a glob when it holds * or ?. Several: any of them."""
-
-
-def flattened(rule: Any) -> Any:
-    """Bring the conditions of a rule's table to one level: see `Rule`."""
-    match = rule.get("match") if isinstance(rule, dict) else None
-    if not isinstance(match, dict):
-        return rule
-    flat: dict[str, Any] = {}
-    for name, condition in match.items():
-        if name in {focus.TAGS, focus.SOURCE_COLUMNS} and isinstance(condition, dict):
-            flat |= {f"{name}.{key}": value for key, value in condition.items()}
-        else:
-            flat[name] = condition
-    return {**rule, "match": flat}
-
-
-class Rule(Frozen):
-    """Charges that meet every condition of `match` go where one of the other three says."""
-
-    id: str = Field(min_length=1)
-    match: Mapping[str, Condition]
-    cost_center: Slug | None = None
-    cost_center_from: str | None = None
-    split: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, table: Any) -> Any:
-        """Accept `Tags.team = …`, which TOML reads as a table, for `"Tags.team" = …`."""
-        return flattened(table)
-
-    @model_validator(mode="after")
-    def _one_outcome(self) -> "Rule":
-        outcomes = [self.cost_center, self.cost_center_from, self.split]
-        if sum(outcome is not None for outcome in outcomes) != 1:
-            raise ValueError("write exactly one of cost_center, cost_center_from and split")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Name the columns and tags the rule looks at."""
-        looked_up = (self.cost_center_from,) if self.cost_center_from else ()
-        return (*self.match, *looked_up)
 
 
 class Split(Frozen):
@@ -214,6 +133,8 @@ class Organization(Frozen):
     cost_centers: Mapping[Slug, CostCenter] = {}
     rules: tuple[Rule, ...] = ()
     splits: Mapping[str, Split] = {}
+    lookups: Lookups = Field(default_factory=dict)
+    virtual_tags: VirtualTags = Field(default_factory=dict)
     text: str = Field(default="", exclude=True)
 
     @functools.cached_property
@@ -224,15 +145,68 @@ class Organization(Frozen):
         }
         return {**names, **{id_: id_ for id_ in self.cost_centers}}
 
+    @property
+    def rulebook(self) -> Rulebook:
+        """The rules with all that they may refer to."""
+        return Rulebook(self.rules, self.lookups, self.virtual_tags, self.cost_centers, self.splits)
+
     @functools.cached_property
     def deciding(self) -> str:
         """Write, as canonical JSON, all that can change an allocation: not names or budgets."""
-        told = self.model_dump(mode="json", include={"rules", "splits"})
+        named = {"rules", "splits", "lookups", "virtual_tags"}
+        told = self.model_dump(mode="json", include=named)
         centers = {
             id_: center.model_dump(mode="json", include={"aliases", "valid_from", "valid_to"})
             for id_, center in self.cost_centers.items()
         }
         return json.dumps({**told, "cost_centers": centers}, sort_keys=True)
+
+    def meant(self, value: str, lookup: str | None) -> str | None:
+        """Find the cost center that a value names, by `lookup` or else by id and alias."""
+        if lookup is None:
+            return self.by_name.get(slug(value))
+        exact, spelled = self._lookups[lookup]
+        return exact.get(value) or spelled.get(slug(value))
+
+    @functools.cached_property
+    def _lookups(self) -> dict[str, tuple[Mapping[str, str], Mapping[str, str]]]:
+        return {
+            name: (table, {slug(value): center for value, center in table.items() if slug(value)})
+            for name, table in self.lookups.items()
+        }
+
+    def on(self, day: date) -> "Organization":
+        """Return the organization with the rules and virtual values of `day` alone.
+
+        The same one for all days between which no rule begins or ends.
+        """
+        era = bisect.bisect_right(self._turns, day)
+        if not self._turns:
+            return self
+        if era not in self._eras:
+            lines = self.virtual_tags.items()
+            self._eras[era] = Organization.model_construct(
+                cost_centers=self.cost_centers,
+                splits=self.splits,
+                lookups=self.lookups,
+                rules=tuple(rule for rule in self.rules if rule.valid_on(day)),
+                virtual_tags={
+                    tag: tuple(line for line in given if line.valid_on(day)) for tag, given in lines
+                },
+                text=self.text,
+            )
+        return self._eras[era]
+
+    @functools.cached_property
+    def _turns(self) -> list[date]:
+        """List the days on which a rule or a virtual value begins or ends, in order."""
+        dated = [*self.rules, *(line for lines in self.virtual_tags.values() for line in lines)]
+        days = {day for each in dated for day in (each.valid_from, each.valid_to)}
+        return sorted(day for day in days if day is not None)
+
+    @functools.cached_property
+    def _eras(self) -> dict[int, "Organization"]:
+        return {}
 
     def lineage(self, id_: str) -> tuple[str, ...]:
         """List a cost center and its ancestors, nearest first."""
@@ -251,19 +225,23 @@ class Organization(Frozen):
 
 def load(path: Path) -> Organization:
     """Read `organization.toml`; raises `ConfigError` naming every mistake at once."""
-    table = read_toml(path)
-    return parse(path.read_text(encoding="utf-8"), table, path.name)
+    lists = Lists(path.parent, path.name)
+    table = lists.resolved(read_toml(path))
+    text = path.read_text(encoding="utf-8") + lists.evidence()
+    return parse(text, table, path.name, lists.issues)
 
 
-def parse(text: str, table: Mapping[str, Any], name: str = FILE_NAME) -> Organization:
-    """Check an organization's `table`, read from `text`."""
-    issues = [*reserved_keys(table, name, Organization), *_doubled_ids(table, name)]
+def parse(
+    text: str, table: Mapping[str, Any], name: str = FILE_NAME, found: Sequence[Issue] = ()
+) -> Organization:
+    """Check an organization's `table`, read from `text`; `found` was wrong with it before."""
+    issues = [*found, *reserved_keys(table, name, Organization), *_doubled_ids(table, name)]
     try:
         organization = Organization.model_validate({**table, "text": text})
     except ValidationError as error:
         issues += issues_of(error, name, Organization)
         organization = _salvaged(table)
-    issues += [*_broken_references(organization, name), *_broken_rules(organization, name)]
+    issues += [*_broken_references(organization, name), *organization.rulebook.broken(name)]
     if issues:
         raise ConfigError.of(issues)
     return organization
@@ -275,14 +253,16 @@ def _salvaged(table: Mapping[str, Any]) -> Organization:
     Who is named in it is there, with whatever can be known; a rule that cannot be made out is
     one that breaks nothing.
     """
-    centers, splits = (
+    centers, splits, lookups, tags = (
         found if isinstance(found := table.get(key), dict) else {}
-        for key in ("cost_centers", "splits")
+        for key in ("cost_centers", "splits", "lookups", "virtual_tags")
     )
     rules = table.get("rules")
     return Organization.model_construct(
         cost_centers={slug(id_): salvaged(CostCenter, given) for id_, given in centers.items()},
         splits={key: salvaged(Split, given) for key, given in splits.items()},
+        lookups={name: {} for name in lookups},
+        virtual_tags=dict.fromkeys(tags, ()),
         rules=tuple(
             rule
             if (rule := salvaged(Rule, flattened(given))).model_fields_set >= {"id", "match"}
@@ -324,43 +304,4 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
                 hint = suggestion(member, list(centers))
                 yield Issue(
                     f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}"
-                )
-
-
-def _broken_rules(organization: Organization, name: str) -> Iterator[Issue]:
-    seen: set[str] = set()
-    for place, rule in enumerate(organization.rules):
-        where = f"{name}: rules[{place}] ({rule.id})"
-        if rule.id in seen:
-            yield Issue(f"{where}: id", "is used by an earlier rule too; rename one of the two")
-        seen.add(rule.id)
-        if rule.cost_center is not None and rule.cost_center not in organization.cost_centers:
-            hint = suggestion(rule.cost_center, list(organization.cost_centers))
-            yield Issue(
-                f"{where}: cost_center", f"there is no cost center {rule.cost_center!r}; {hint}"
-            )
-        if rule.split is not None and rule.split not in organization.splits:
-            hint = suggestion(rule.split, list(organization.splits))
-            yield Issue(f"{where}: split", f"there is no split {rule.split!r}; {hint}")
-        if not rule.match:
-            yield Issue(
-                f"{where}: match",
-                "is empty; to match every charge write { BillingCurrency = true }",
-            )
-        for column in rule.columns:
-            if not focus.is_dimension(column):
-                hint = suggestion(column, focus.DIMENSIONS)
-                yield Issue(f"{where}: {column}", f"is no column a rule can look at; {hint}")
-        yield from _broken_patterns(rule, where)
-
-
-def _broken_patterns(rule: Rule, where: str) -> Iterator[Issue]:
-    for column, condition in rule.match.items():
-        if isinstance(condition, Pattern):
-            try:
-                re.compile(condition.regex)
-            except re.error as error:
-                yield Issue(
-                    f"{where}: match.{column}",
-                    f"{condition.regex!r} is no regular expression: {error}",
                 )

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import csv
 
-from finops import parquet_pages, wide_decimals
+from finops import csv_parts, parquet_pages, whole_rows, wide_decimals
 from finops.errors import DataError
 
 NULLS = ["", "NULL", "null"]
@@ -21,10 +20,8 @@ NULLS = ["", "NULL", "null"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 16
-_BLOCK_BYTES = 1 << 24
 _COPY_BYTES = 1 << 20
 _FAULT_LENGTH = 120
-_NO_ROWS = "cannot infer number of columns"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LONE_CR = b"\r"
@@ -113,19 +110,23 @@ def _scan_parquet(path: Path, name: str) -> pl.LazyFrame:
 def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
     header, line_end = _header(path, name, magic)
     separator = max(_DELIMITERS, key=header.count)
-    height = _demand_whole_rows(path, name, magic, separator)
+    is_lone_cr, is_plain = line_end == _LONE_CR, magic[:2] not in _COMPRESSIONS
+    parts = whole_rows.parts(path, header, separator) if is_plain and not is_lone_cr else []
+    height = 0 if parts else _demand_whole_rows(path, name, magic, separator)
     try:
+        if parts:
+            return csv_parts.scan(path, parts, separator, NULLS)
         rows = pl.scan_csv(
             path,
             separator=separator,
             infer_schema=False,
             null_values=NULLS,
             encoding="utf8",
-            eol_char="\r" if line_end == _LONE_CR else "\n",
+            eol_char="\r" if is_lone_cr else "\n",
             glob=False,
         )
         rows.collect_schema()
-        if line_end == _LONE_CR and rows.select(pl.len()).collect().item() < height:
+        if is_lone_cr and rows.select(pl.len()).collect().item() < height:
             raise DataError(
                 f"{name}: ends its lines in different ways; save it again with one kind of line end"
             )
@@ -135,29 +136,13 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
 
 
 def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> int:
-    """Count the rows of a CSV; refuse one in which a row has too few or too many fields.
-
-    Polars fills a short row with nulls: a file that was cut off in its last row would pass, with
-    half an amount in it. Neither the header nor an empty line counts.
-    """
-    height = -1
-    first = "f0"  # rows are only counted; without any column Arrow would not even do that
+    """Count the rows of a CSV; refuse one in which a row has too few or too many fields."""
     try:
         with _opened(path, magic) as stream:
-            for batch in csv.open_csv(
-                stream,
-                csv.ReadOptions(block_size=_BLOCK_BYTES, autogenerate_column_names=True),
-                csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-                csv.ConvertOptions(
-                    include_columns=[first], column_types={first: pa.binary()}, check_utf8=False
-                ),
-            ):
-                height += batch.num_rows
+            return whole_rows.count(stream, separator)
     except (pa.ArrowInvalid, OSError) as error:
         fault = said(error).removeprefix("CSV parse error: ")[:_FAULT_LENGTH]
-        if _NO_ROWS not in fault:
-            raise DataError(f"{name}: is no complete CSV file ({fault}); fetch it again") from None
-    return height
+        raise DataError(f"{name}: is no complete CSV file ({fault}); fetch it again") from None
 
 
 def _opened(path: Path, magic: bytes) -> "pa.NativeFile":

@@ -88,6 +88,7 @@ _SUBCATEGORY_OF_SERVICE = {code: name for name, codes in _SUBCATEGORIES.items() 
 
 # One entry of a map as JSON; AWS prefixes the tags that users made, FOCUS wants them bare.
 _ENTRY = r'^\{"key":"(?:user[_:])?((?:[^"\\]|\\.)*)","value":(.*)\}$'
+_USER = '"user'
 _USER_PREFIX = r'([{,]\s*)"user[_:]'
 
 
@@ -118,10 +119,16 @@ def to_focus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
 def json_object(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Write a MAP column as the text of a JSON object, without AWS's `user:` prefix on keys."""
     if dtype == pl.String:
-        return column.str.replace_all(_USER_PREFIX, '${1}"')
+        return column.map_batches(_without_user, pl.String(), is_elementwise=True)
     entry = pl.element().struct.json_encode().str.replace(_ENTRY, '"${1}":${2}')
     joined = entries(column, dtype).list.eval(entry).list.join(",")
     return pl.when(column.is_not_null()).then("{" + joined + "}")
+
+
+def _without_user(texts: pl.Series) -> pl.Series:
+    if not texts.str.contains(_USER, literal=True).any():
+        return texts
+    return texts.str.replace_all(_USER_PREFIX, '${1}"')
 
 
 def entries(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:

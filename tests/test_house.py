@@ -154,6 +154,8 @@ def test_no_path_is_taken_for_a_pattern() -> None:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in readers
         and not {keyword.arg for keyword in node.keywords} & {"glob"}
-        and not any(ast.unparse(argument).startswith("io.") for argument in node.args)
+        and not any(
+            ast.unparse(argument).startswith(("io.", "pa.BufferReader(")) for argument in node.args
+        )
     ]
     assert not guessing
