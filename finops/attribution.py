@@ -11,11 +11,12 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops import money, rules, wording
+from finops import money, rules, splits, wording
 from finops.errors import FinopsError
 from finops.ledger import ENTRY_SCHEMA
 from finops.organization import Organization
 from finops.partition import Partition
+from finops.weights import Shares
 from finops.wording import WORDING
 
 MEASURES: Mapping[str, str] = {
@@ -171,21 +172,15 @@ def _on_the_day(
     )
 
 
-def _weights(organization: Organization, day: date) -> dict[str, list[tuple[str, int, int]]]:
+def _weights(organization: Organization, day: date) -> dict[str, Shares]:
     """List each split's (cost center, numerator, denominator) among those that exist on `day`.
 
     The others share what would have been the part of one that does not exist.
     """
-    found = {}
-    for name, split in organization.splits.items():
-        valid = [
-            (center, share)
-            for center, share, _ in split.weights
-            if organization.cost_centers[center].valid_on(day)
-        ]
-        whole = sum(share for _, share in valid)
-        found[name] = [(center, share, whole) for center, share in valid]
-    return found
+    centers = organization.cost_centers
+    return splits.shares(
+        organization.splits, lambda each: each in centers and centers[each].valid_on(day), {}
+    )
 
 
 def _parts(words: pl.DataFrame, organization: Organization, day: date) -> pl.DataFrame:

@@ -8,35 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops import money, shares
+from finops import money, weights
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 AMOUNTS = st.integers(-(10**37), 10**37).map(money.amount)
 
 
 def test_a_chain_multiplies() -> None:
-    found = shares.chained(
+    found = weights.chained(
         {"red": HALF, "splits.overhead": HALF},
         {"splits.overhead": {"red": THIRD, "blue": 2 * THIRD}},
     )
     assert found == {"red": Fraction(2, 3), "blue": THIRD}
-    assert shares.whole_numbers(found) == (("blue", 1, 3), ("red", 2, 3))
+    assert weights.whole_numbers(found) == (("blue", 1, 3), ("red", 2, 3))
 
 
 def test_an_inner_split_without_members_is_carried_by_the_others() -> None:
-    found = shares.chained({"red": THIRD, "blue": THIRD, "splits.gone": THIRD}, {"splits.gone": {}})
+    found = weights.chained(
+        {"red": THIRD, "blue": THIRD, "splits.gone": THIRD}, {"splits.gone": {}}
+    )
     assert found == {"red": HALF, "blue": HALF}
 
 
 def test_nobody_is_left() -> None:
-    assert shares.chained({"splits.gone": Fraction(1)}, {"splits.gone": {}}) == {}
-    assert shares.whole_numbers({}) == ()
+    assert weights.chained({"splits.gone": Fraction(1)}, {"splits.gone": {}}) == {}
+    assert weights.whole_numbers({}) == ()
 
 
 def test_the_inner_one_comes_first() -> None:
     inner = {"a": ["b"], "b": ["c"], "c": [], "d": ["b"]}
-    assert list(shares.inner_first(inner)) == ["c", "b", "a", "d"]
-    assert shares.circle(inner) is None
+    assert list(weights.inner_first(inner)) == ["c", "b", "a", "d"]
+    assert weights.circle(inner) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_the_inner_one_comes_first() -> None:
     ],
 )
 def test_a_circle_is_found(inner: dict[str, list[str]], found: tuple[str, ...]) -> None:
-    circle = shares.circle(inner)
+    circle = weights.circle(inner)
     assert circle is not None
     assert circle[0] == circle[-1]
     assert set(circle) == set(found)
@@ -57,16 +59,16 @@ def test_a_circle_is_found(inner: dict[str, list[str]], found: tuple[str, ...]) 
 
 def test_credits_weigh_nothing() -> None:
     amounts = {"red": Decimal(-5), "blue": Decimal(3), "green": Decimal(1), "gray": Decimal(0)}
-    assert shares.proportional(amounts) == {"blue": Fraction(3, 4), "green": Fraction(1, 4)}
+    assert weights.proportional(amounts) == {"blue": Fraction(3, 4), "green": Fraction(1, 4)}
 
 
 def test_no_proportion_without_anything() -> None:
-    assert shares.proportional({"red": Decimal(-1), "blue": Decimal(0)}) == {}
+    assert weights.proportional({"red": Decimal(-1), "blue": Decimal(0)}) == {}
 
 
 def test_what_is_too_fine_is_rounded_and_still_whole() -> None:
-    weights = {"red": Fraction(1, 10**18 + 9), "blue": 1 - Fraction(1, 10**18 + 9)}
-    assert shares.whole_numbers(weights) == (
+    fine = {"red": Fraction(1, 10**18 + 9), "blue": 1 - Fraction(1, 10**18 + 9)}
+    assert weights.whole_numbers(fine) == (
         ("blue", 10**18 - 1, 10**18),
         ("red", 1, 10**18),
     )
@@ -74,11 +76,11 @@ def test_what_is_too_fine_is_rounded_and_still_whole() -> None:
 
 @given(st.dictionaries(st.sampled_from("abcdefgh"), AMOUNTS, max_size=8))
 def test_proportions_are_shares_of_the_whole(amounts: dict[str, Decimal]) -> None:
-    found = shares.whole_numbers(shares.proportional(amounts))
+    found = weights.whole_numbers(weights.proportional(amounts))
     given = {center: amount for center, amount in amounts.items() if amount > 0}
     assert {center for center, _, _ in found} <= set(given)
     assert sum(num for _, num, _ in found) == (found[0][2] if found else 0)
     whole = sum(map(money.atoms, given.values()))
     for center, num, den in found:
-        assert 0 < num <= den <= shares.FINEST
+        assert 0 < num <= den <= weights.FINEST
         assert abs(num * whole - money.atoms(given[center]) * den) < whole, "off by less than one"

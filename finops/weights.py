@@ -1,4 +1,4 @@
-"""The shares of a split: which cost center carries which part, as whole numbers over one another.
+"""The weights of a split: which cost center carries which part, as whole numbers over one another.
 
 A split divides among cost centers and other splits; the parts of an inner split are multiplied
 into the outer one, so a chain of overheads ends in cost centers. The inner one always comes first,
