@@ -81,7 +81,7 @@ def allocated(
     charged, words = wording.apart(read, names)
     valid = organization.on(partition.day)
     decider = rules.decider(valid, partition.provider, partition.source)
-    decided = _on_the_day(decider.decide(words), organization, partition)
+    decided = on_the_day(decider.decide(words), organization, partition)
     parts = _parts(_named(decided, partition), organization, partition.day)
     return _shared_out(charged, parts), parts.drop(_BEFORE, _PART)
 
@@ -139,10 +139,13 @@ def _named(words: pl.DataFrame, partition: Partition) -> pl.DataFrame:
     )
 
 
-def _on_the_day(
+def on_the_day(
     decided: pl.DataFrame, organization: Organization, partition: Partition
 ) -> pl.DataFrame:
-    """Take back what was decided for cost centers that do not exist on the partition's day."""
+    """Take back what was decided for cost centers that do not exist on the partition's day.
+
+    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others.
+    """
     closed = [
         id_
         for id_, center in organization.cost_centers.items()

@@ -13,10 +13,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from finops import charges, checks, focus, replacement, wording
+from finops import charges, checks, focus, replacement, virtual_tags, wording
 from finops.charges import CHARGES, QUARANTINE
 from finops.errors import ConfigError, ExportError
 from finops.normalize import RENAMED
+from finops.organization import Organization
 from finops.partition import Partition, Window
 from finops.tabular import said
 from finops.warehouse import Warehouse
@@ -79,21 +80,26 @@ def columns(version: str) -> list[str]:
     return [*sorted(known), *ours]
 
 
-def write(
+def write(  # noqa: PLR0913, PLR0917 - what, whose, where to, and who is told
     warehouse: Warehouse,
     window: Window,
     version: str,
     folder: Path,
     sources: Sequence[str] = (),
     progress: Callable[[int], None] = lambda _: None,
+    organization: Organization | None = None,
 ) -> Exported:
     """Write the charges of the days in `window` to one file in `folder`; all `sources` when none.
+
+    With an `organization` that has virtual tags they are in the column x_VirtualTags.
 
     Equal charges give equal bytes. The file appears whole, over an older one of the same days.
     Raises `ConfigError` for a version or source that is not there, `ExportError` when there is
     nothing to write or it cannot be written.
     """
     names = columns(version)
+    people = organization if organization and organization.virtual_tags else None
+    names += [virtual_tags.COLUMN] if people else []
     replacement.finish(warehouse)
     there = charges.partitions(warehouse)
     _demand_known(there, sources)
@@ -108,7 +114,8 @@ def write(
     with target.workspace() as place:
         unfinished = place / name
         try:
-            _write(unfinished, _read(warehouse, found, held, names, progress), names)
+            read = _Reading(warehouse, names, people, progress)
+            _write(unfinished, _read(read, found, held), names)
         except OSError as error:
             raise ExportError(
                 f"cannot write {folder / name}: {error.strerror or error}; free some space or "
@@ -172,24 +179,41 @@ def _file_name(window: Window, version: str, sources: Sequence[str]) -> str:
     return f"{'_'.join(parts)}.parquet"
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read of the warehouse, and who hears how far it is."""
+
+    warehouse: Warehouse
+    names: Sequence[str]
+    organization: Organization | None
+    progress: Callable[[int], None]
+
+    def batches(self, rows: pl.LazyFrame, partition: Partition) -> Iterator[pl.DataFrame]:
+        """Give the rows of a partition as they are exported."""
+        if self.organization is None:
+            yield from _batches(lifted(rows, self.names))
+            return
+        for batch in _batches(rows):
+            with_tags = virtual_tags.tagged(batch, self.organization, partition)
+            yield lifted(with_tags.lazy(), self.names).collect()
+
+
+def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    return rows.collect_batches(chunk_size=_GROUP_ROWS, maintain_order=True, engine="streaming")
+
+
 def _read(
-    warehouse: Warehouse,
-    partitions: Iterable[Partition],
-    tally: _Tally,
-    names: Sequence[str],
-    progress: Callable[[int], None],
+    reading: _Reading, partitions: Iterable[Partition], tally: _Tally
 ) -> Iterator[pl.DataFrame]:
     """Read partition by partition, counting what the warehouse holds."""
     for partition in partitions:
         key = partition.key(CHARGES)
         try:
-            rows = pl.scan_parquet(warehouse.local(key), glob=False)
+            rows = pl.scan_parquet(reading.warehouse.local(key), glob=False)
             tally.add(*_counted(rows))
-            for batch in lifted(rows, names).collect_batches(
-                chunk_size=_GROUP_ROWS, maintain_order=True, engine="streaming"
-            ):
+            for batch in reading.batches(rows, partition):
                 yield batch
-                progress(len(batch))
+                reading.progress(len(batch))
         except pl.exceptions.PolarsError as error:
             raise ExportError(
                 f"{key}: cannot be read ({said(error)}); bring these charges in again, nothing "
@@ -214,7 +238,8 @@ def _grouped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def _write(path: Path, batches: Iterable[pl.DataFrame], names: Sequence[str]) -> None:
-    empty = lifted(pl.LazyFrame(schema=focus.SCHEMA), names).collect()
+    every = {**focus.SCHEMA, virtual_tags.COLUMN: pl.String()}
+    empty = lifted(pl.LazyFrame(schema=every), names).collect()
     schema = empty.to_arrow(compat_level=wording.PLAIN).schema
     # Without Arrow's own schema the file is plain Parquet: text is text, times are UTC.
     with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:

@@ -52,17 +52,9 @@ class QuarantinedLine:
 
 
 def unallocated(entries: pl.LazyFrame) -> dict[str, tuple[UnallocatedLine, ...]]:
-    """List the reasons by currency, largest amount first.
-
-    A reversal says why it reverses, not why the entry had no cost center; so both are left out
-    here, which leaves the same sums.
-    """
-    reversed_ = entries.filter(pl.col("kind") == REVERSAL).select("corrects")
-    live = (
-        entries.filter(pl.col("kind") != REVERSAL, pl.col("cost_center").is_null())
-        .with_columns(reference().alias("ref"), pl.col("reason").fill_null(_NO_REASON))
-        .join(reversed_, left_on="ref", right_on="corrects", how="anti")
-        .sort(pl.col("billed_cost").abs(), "charge_id", descending=[True, False])
+    """List the reasons by currency, largest amount first."""
+    live = live_unallocated(entries).sort(
+        pl.col("billed_cost").abs(), "charge_id", descending=[True, False]
     )
     grouped = live.group_by("currency", "reason", maintain_order=True).agg(
         pl.col("billed_cost").sum(),
@@ -76,6 +68,20 @@ def unallocated(entries: pl.LazyFrame) -> dict[str, tuple[UnallocatedLine, ...]]
     for currency, reason, amount, rows, *example in largest_first.collect().iter_rows():
         lines[currency].append(UnallocatedLine(reason, amount, rows, _example(*example)))
     return {currency: tuple(found) for currency, found in lines.items()}
+
+
+def live_unallocated(entries: pl.LazyFrame) -> pl.LazyFrame:
+    """Keep the entries that have no cost center and were not taken back.
+
+    A reversal says why it reverses, not why the entry had no cost center; so both are left out
+    here, which leaves the same sums.
+    """
+    reversed_ = entries.filter(pl.col("kind") == REVERSAL).select("corrects")
+    return (
+        entries.filter(pl.col("kind") != REVERSAL, pl.col("cost_center").is_null())
+        .with_columns(reference().alias("ref"), pl.col("reason").fill_null(_NO_REASON))
+        .join(reversed_, left_on="ref", right_on="corrects", how="anti")
+    )
 
 
 def _example(

@@ -114,10 +114,10 @@ class Organization(Frozen):
     def on(self, day: date) -> "Organization":
         """Return the organization with the rules and virtual values of `day` alone.
 
-        The same one for all days between which no rule begins or ends.
+        The same one for all days of an era.
         """
-        era = bisect.bisect_right(self._turns, day)
-        if not self._turns:
+        era = self.era(day)
+        if not any(rule.is_dated for rule in self._dated):
             return self
         if era not in self._eras:
             lines = self.virtual_tags.items()
@@ -133,10 +133,17 @@ class Organization(Frozen):
             )
         return self._eras[era]
 
+    def era(self, day: date) -> int:
+        """Count the stretches of days before `day`; nothing begins or ends within one."""
+        return bisect.bisect_right(self._turns, day)
+
+    @functools.cached_property
+    def _dated(self) -> list[Dated]:
+        return [*self.rules, *(line for lines in self.virtual_tags.values() for line in lines)]
+
     @functools.cached_property
     def _turns(self) -> list[date]:
-        """List the days on which a rule or a virtual value begins or ends, in order."""
-        dated = [*self.rules, *(line for lines in self.virtual_tags.values() for line in lines)]
+        dated = [*self._dated, *self.cost_centers.values()]
         days = {day for each in dated for day in (each.valid_from, each.valid_to)}
         return sorted(day for day in days if day is not None)
 
@@ -159,12 +166,15 @@ class Organization(Frozen):
         return frozenset(child for child in self.cost_centers if id_ in self.lineage(child))
 
 
-def load(path: Path) -> Organization:
-    """Read `organization.toml`; raises `ConfigError` naming every mistake at once."""
-    lists = Lists(path.parent, path.name)
+def load(path: Path, name: str | None = None) -> Organization:
+    """Read `organization.toml`; raises `ConfigError` naming every mistake at once.
+
+    `name` is what the mistakes call the file, its own name when left out.
+    """
+    lists = Lists(path.parent, name or path.name)
     table = lists.resolved(read_toml(path))
     text = path.read_text(encoding="utf-8") + lists.evidence()
-    return parse(text, table, path.name, lists.issues)
+    return parse(text, table, lists.name, lists.issues)
 
 
 def parse(

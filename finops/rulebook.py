@@ -56,6 +56,21 @@ class Dated(Frozen):
         begun = self.valid_from is None or self.valid_from <= day
         return begun and (self.valid_to is None or day < self.valid_to)
 
+    @property
+    def is_dated(self) -> bool:
+        """Tell whether it begins or ends at all."""
+        return self.valid_from is not None or self.valid_to is not None
+
+    def covers(self, other: "Dated") -> bool:
+        """Tell whether it exists on every day on which `other` does."""
+        begun = self.valid_from is None or (
+            other.valid_from is not None and self.valid_from <= other.valid_from
+        )
+        return begun and (
+            self.valid_to is None
+            or (other.valid_to is not None and other.valid_to <= self.valid_to)
+        )
+
 
 def flattened(rule: Any) -> Any:
     """Bring the conditions of a rule's table to one level: see `Rule`."""

@@ -10,12 +10,27 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 # The order of these imports is the order of the commands in the help.
-from finops.cli import setup, work, look, changes, ledger, exchange  # noqa: I001
+# isort: off
+from finops.cli import setup, work, coverage, look, changes, rules, rule_changes, ledger, exchange
+
+# isort: on
 from finops.cli.options import app
 from finops.cli.terminal import complain
 from finops.errors import ConfigError, FinopsError
 
-__all__ = ["app", "changes", "exchange", "ledger", "look", "main", "setup", "work"]
+__all__ = [
+    "app",
+    "changes",
+    "coverage",
+    "exchange",
+    "ledger",
+    "look",
+    "main",
+    "rule_changes",
+    "rules",
+    "setup",
+    "work",
+]
 
 TRACEBACK_VARIABLE = "FINOPS_TRACEBACK"
 FOUND_SOMETHING_WRONG = 1

@@ -82,6 +82,7 @@ def export_focus(  # noqa: PLR0913, PLR0917 - each is an option
             out or installation.config.base / EXPORTS,
             sources or (),
             lambda rows: progress.advance(f"FOCUS {version}", rows),
+            installation.organization,
         )
     if json:
         terminal.as_json(_exported(done))

@@ -1,15 +1,13 @@
-"""Commands that look: coverage, budgets, report, trace."""
+"""Commands that look: budgets, report, trace."""
 
 import re
-from decimal import Decimal
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from finops import budgets as budgeting
-from finops import charges, quarantine, tracing
-from finops import coverage as covering
+from finops import charges, tracing
 from finops.charges import QUARANTINE
 from finops.cli import terminal
 from finops.cli.options import (
@@ -27,43 +25,9 @@ from finops.ledger import REFERENCE
 from finops.partition import parse_period
 
 
-@app.command()
-def coverage(
-    period: PeriodOption = None,
-    config: ConfigOption = CONFIG,
-    json: JsonOption = False,  # noqa: FBT002
-) -> None:
-    """Show how much of what was billed has an owner, by currency and provider."""
-    installation = Installation.open(config)
-    month = period_or_none(period)
-    found = covering.coverage(
-        installation.ledger.entries(period=month), quarantine.summary(installation.warehouse, month)
-    )
-    if not found and installation.ledger.head() is None:
-        raise ConfigError(EMPTY)
-    if json:
-        terminal.as_json([each.as_json() for each in found])
-        return
-    rows = [
-        (
-            name,
-            *(terminal.amount(value) for value in _parts(share)),
-            terminal.percent(share.coverage),
-        )
-        for each in found
-        for name, share in [*each.by_provider, (f"all {each.currency}", each.whole)]
-    ]
-    columns = ["provider", ">billed", ">allocated", ">unallocated", ">quarantined", ">coverage"]
-    terminal.table(f"Coverage {month or 'of all periods'}", columns, rows)
-
-
 def _used(status: budgeting.BudgetStatus) -> Text:
     used = f"{status.percent:.1f} %"
     return Text(f"! {used}", style="red") if status.is_over else Text(used)
-
-
-def _parts(share: covering.Share) -> tuple[Decimal, ...]:
-    return share.billed, share.allocated, share.unallocated, share.quarantined
 
 
 @app.command()

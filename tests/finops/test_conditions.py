@@ -79,7 +79,7 @@ def test_what_can_be_known_of_two_conditions(narrow: Condition, wide: Condition)
 
 
 def test_a_condition_is_read_from_what_toml_holds() -> None:
-    read = conditions.read({"not": ["a", {"prefix": "b"}, {"regex": "c"}, False]})
+    read: Condition = conditions.read({"not": ["a", {"prefix": "b"}, {"regex": "c"}, False]})
     assert read == Not(("a", Prefix("b"), Pattern("c"), False))
     assert conditions.written(read) == {"not": ["a", {"prefix": "b"}, {"regex": "c"}, False]}
 
@@ -99,6 +99,13 @@ def test_every_condition_can_be_said(condition: Condition) -> None:
 
 
 def test_equal_text_means_equal_conditions() -> None:
-    different = ["a", Prefix("a"), Pattern("a"), Not("a"), ("a",), Listed("a", frozenset({"a"}))]
+    different: list[Condition] = [
+        "a",
+        Prefix("a"),
+        Pattern("a"),
+        Not("a"),
+        ("a",),
+        Listed("a", frozenset({"a"})),
+    ]
     for one, other in product(different, repeat=2):
         assert (conditions.written(one) == conditions.written(other)) == (one == other)

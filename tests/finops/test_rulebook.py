@@ -7,6 +7,7 @@ import pytest
 from finops import organization, rules
 from finops.errors import ConfigError
 from finops.organization import Organization
+from finops.rulebook import Dated
 from tests.finops.company import Company
 
 
@@ -190,6 +191,34 @@ def test_rules_and_virtual_values_are_dated(company: Company) -> None:
     org = company.organization
     assert org.on(date(2026, 10, 2)) is not org.on(date(2026, 10, 1))
     assert org.on(date(2026, 10, 4)) is org.on(date(2026, 10, 31))
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ((None, None), (None, None), True),
+        ((None, None), (1, 2), True),
+        ((1, None), (1, 2), True),
+        ((1, 3), (1, 3), True),
+        ((2, None), (1, 3), False),
+        ((1, 2), (1, None), False),
+        ((1, 2), (1, 3), False),
+        ((1, None), (None, 3), False),
+    ],
+)
+def test_a_rule_covers_another_on_all_of_its_days(
+    wide: tuple[int | None, int | None],
+    narrow: tuple[int | None, int | None],
+    covers: bool,  # noqa: FBT001
+) -> None:
+    one, other = (
+        Dated(
+            valid_from=date(2026, 10, start) if start else None,
+            valid_to=date(2026, 10, end) if end else None,
+        )
+        for start, end in (wide, narrow)
+    )
+    assert one.covers(other) is covers
 
 
 def test_without_dates_every_day_has_the_same_organization() -> None:
