@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "bench"
 ROWS = 5_000_000
 HOURS = 3
+WORKLOADS = 10_000
 TIMES = "x"
 
 
@@ -110,8 +111,11 @@ def run_bill(rows: int, console: Console) -> dict[str, Result]:
         "make_entries",
         "append",
         "verify",
+        "tell_workloads",
+        "attribute_to_workloads",
     ):
         take(name)
+    take("track_events", WORKLOADS)
     return results
 
 
@@ -188,8 +192,12 @@ def bill_targets(results: dict[str, Result]) -> list[Target]:
         Target("the join alone against DuckDB, by dimension", joined / by_dimension, 1.5, TIMES),
         Target("attribution against DuckDB, by dimension", attributed / by_dimension, 1.5, TIMES),
         Target("attribution against only copying", attributed / speed["copy_charges"], 0.5, TIMES),
+        Target(
+            "attribution to 100,000 workloads", speed["attribute_to_workloads"], 500_000, "rows/s"
+        ),
         Target("ledger: append", speed["append"], 500_000, "rows/s"),
         Target("ledger: verify", speed["verify"], 500_000, "rows/s"),
+        Target("tracking: 10,000 workloads", speed["track_events"], 1_000, "events/s"),
     ]
 
 

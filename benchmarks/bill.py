@@ -58,6 +58,12 @@ def _bill(rows: int) -> pl.LazyFrame:
     return drawn.with_columns(*_amounts()).select(*_columns())
 
 
+def resource_id(resource: pl.Expr) -> pl.Expr:
+    """Name a resource by its number."""
+    region = _one_of(_REGIONS, resource)
+    return pl.format("arn:aws:ec2:{}:123456789012:instance/i-{}", region, resource)
+
+
 def _drawn(stream: int, below: int) -> pl.Expr:
     """Draw a number for each row by mixing its bits (as SplitMix64 does): the same everywhere."""
     mixed = (_ROW + stream * 1_000_000_007) * 0x9E3779B97F4A7C15
@@ -111,9 +117,7 @@ def _columns() -> list[pl.Expr]:
         "PricingQuantity": pl.col("amount"),
         "RegionId": _one_of(_REGIONS),
         "RegionName": pl.format("Region {}", _one_of(_REGIONS)),
-        "ResourceId": pl.when(~is_tax).then(
-            pl.format("arn:aws:ec2:{}:123456789012:instance/i-{}", _one_of(_REGIONS), _RESOURCE)
-        ),
+        "ResourceId": pl.when(~is_tax).then(resource_id(_RESOURCE)),
         "ResourceName": pl.when(~is_tax).then(
             pl.format("{}-node-{}", _one_of(("train", "infer", "batch", "db", "web")), _RESOURCE)
         ),
@@ -142,8 +146,8 @@ def _tags() -> pl.Expr:
     )
 
 
-def _one_of(texts: tuple[str, ...]) -> pl.Expr:
-    places = (_RESOURCE % len(texts)).cast(pl.UInt32)
+def _one_of(texts: tuple[str, ...], resource: pl.Expr = _RESOURCE) -> pl.Expr:
+    places = (resource % len(texts)).cast(pl.UInt32)
     return places.replace_strict(list(range(len(texts))), texts, return_dtype=pl.String)
 
 

@@ -7,26 +7,31 @@ is imported where it is measured: starting counts too, for whole processes.
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import bill
 import company
 import polars as pl
+import pyarrow.parquet as pq
 import report
+import tracking
+import work
 
-from finops import attribution, charges, ledger, normalize, posting, tabular
+from finops import attribution, charges, ledger, posting, tabular, workloads
 from finops.ledger import BatchFacts, Ledger, PartitionFacts, SigningKey
-from finops.partition import Partition
+from finops.partition import Partition, Window
 from finops.raw import Delivery, RawObject, Scope
 from finops.warehouse import Warehouse, open_warehouse
 from finops.wording import Lexicon
 from providers.aws import Aws
 
 THREADS = 2
+BATCH_ROWS = 100_000
 ORIGIN = "bench.example/finops"
 KEY = SigningKey.from_seed(ORIGIN, bytes(32))
 FACTS = BatchFacts("", "0", "bench", None, datetime(2026, 11, 1, tzinfo=UTC))
@@ -65,27 +70,37 @@ def make_report(folder: Path, rows: int) -> Measured:
 def convert_report(folder: Path, rows: int) -> Measured:
     """A native AWS report to a FOCUS table, as the peer does it."""
     path = report_path(folder, rows)
-    return _timed(
-        lambda: normalize.canonical(_as_focus(path), path.name).sink_parquet(
-            folder / "focus.parquet"
-        ),
-        rows,
-    )
+
+    def work() -> None:
+        given = _report(path)
+        batches = charges.stream(given.rows, path.name, batch_rows=BATCH_ROWS, parts=given.parts)
+        first = next(batches).to_arrow()
+        with pq.ParquetWriter(folder / "focus.parquet", first.schema) as writer:
+            writer.write_table(first)
+            for batch in batches:
+                writer.write_table(batch.to_arrow())
+
+    return _timed(work, rows)
 
 
 def take_report(folder: Path, rows: int) -> Measured:
     """A native AWS report to charges: also checked, identified, partitioned and proven."""
-    path = report_path(folder, rows)
-    raw = RawObject("cd" * 32, path.stat().st_size, path.name)
-    delivery = Delivery("aws", "bench", Scope(frozenset({"2026-10"})), (raw,))
+    given = report_path(folder, rows)
     store = open_warehouse(str(folder / "warehouse-report"))
-    return _timed(
-        lambda: charges.write([charges.Bill(raw, _as_focus(path))], delivery, store), rows
-    )
+
+    def work() -> None:
+        bill = _report(given)
+        delivery = Delivery("aws", "bench", Scope(frozenset({"2026-10"})), (bill.raw,))
+        charges.write([bill], delivery, store)
+
+    return _timed(work, rows)
 
 
-def _as_focus(path: Path) -> pl.LazyFrame:
-    return Aws.as_focus(tabular.scan(path, path.name), path.name)
+def _report(path: Path) -> charges.Bill:
+    raw = RawObject("cd" * 32, path.stat().st_size, path.name)
+    tables = tabular.tables(path, path.name)
+    rows = Aws.as_focus(tabular.joined(tables), path.name)
+    return charges.Bill(raw, rows, parts=tabular.parts(tables))
 
 
 def copy_bill(folder: Path, rows: int) -> Measured:
@@ -110,6 +125,21 @@ def attribute(folder: Path, rows: int) -> Measured:
             list(pool.map(lambda each: posting.attribute(store, each, organization), partitions))
 
     return _timed(work, rows)
+
+
+def tell_workloads(folder: Path, rows: int) -> Measured:
+    """Take in the workloads of the month, cut at midnight."""
+    raw = RawObject("ef" * 32, 0, "pods.json")
+    window = Window(date(2026, 10, 1), date(2026, 11, 1))
+    delivery = Delivery("kubernetes", "pods", Scope(days=window), (raw,))
+    told = workloads.Told(raw, work.table())
+    store = warehouse(folder, rows)
+    return _timed(lambda: workloads.write([told], delivery, store), work.WORKLOADS)
+
+
+def attribute_to_workloads(folder: Path, rows: int) -> Measured:
+    """Do as `attribute` does, with the workloads told."""
+    return attribute(folder, rows)
 
 
 def attribute_without_proof(folder: Path, rows: int) -> Measured:
@@ -180,6 +210,14 @@ def verify(folder: Path, rows: int) -> Measured:
     seconds = time.perf_counter() - begun
     assert not found.findings, found.findings
     return found.rows, seconds
+
+
+def track_events(folder: Path, workloads: int) -> Measured:
+    """Workloads at the same time in two processes, as fast as they go: events that are found."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        found = tracking.load(Path(place), workloads, 0, 0)
+    assert found.found == found.events, f"{found.events - found.found} events are lost"
+    return found.events, found.seconds
 
 
 def _charges(folder: Path, rows: int) -> Path:

@@ -1,7 +1,8 @@
 """A legacy Cost and Usage Report of any size, as AWS would write it: 93 columns of CSV.
 
 The figures are made up; what counts is the shape: the columns that AWS delivers for a company
-with reserved instances and savings plans, most of them empty in a line, 800 bytes a line.
+with reserved instances and savings plans, most of them empty in a line, 800 bytes a line, of 46
+usage types in 14 services. Some descriptions hold a comma, and stand in quotes.
 """
 
 from pathlib import Path
@@ -12,6 +13,63 @@ _RESOURCES = 20_000
 _TEAMS = 300
 _HOURS = 744
 _LINES_AT_ONCE = 100_000
+
+_EC2 = ("AmazonEC2", "Amazon Elastic Compute Cloud")
+_TYPES = [
+    "c6i.large",
+    "c6i.2xlarge",
+    "c7g.xlarge",
+    "g4dn.xlarge",
+    "g4dn.12xlarge",
+    "g5.xlarge",
+    "g5.4xlarge",
+    "g5.48xlarge",
+    "g6.xlarge",
+    "m5.large",
+    "m6i.xlarge",
+    "m7i.4xlarge",
+    "p3.2xlarge",
+    "p4d.24xlarge",
+    "p5.48xlarge",
+    "r6i.large",
+    "r7g.2xlarge",
+    "t3.medium",
+    "t3.small",
+    "t4g.micro",
+]
+_OTHERS = (
+    (*_EC2, "EBS:VolumeUsage.gp3", "CreateVolume-Gp3", "GB-Mo"),
+    (*_EC2, "EBS:SnapshotUsage", "CreateSnapshot", "GB-Mo"),
+    (*_EC2, "EBS:VolumeIOUsage", "CreateVolume", "IOs"),
+    (*_EC2, "DataTransfer-Out-Bytes", "RunInstances", "GB"),
+    (*_EC2, "DataTransfer-Regional-Bytes", "InterZone-Out", "GB"),
+    (*_EC2, "NatGateway-Hours", "NatGateway", "Hrs"),
+    (*_EC2, "NatGateway-Bytes", "NatGateway", "GB"),
+    ("AmazonS3", "Amazon Simple Storage Service", "TimedStorage-ByteHrs", "StandardStorage", "GB-Mo"),
+    ("AmazonS3", "Amazon Simple Storage Service", "Requests-Tier1", "PutObject", "Requests"),
+    ("AmazonS3", "Amazon Simple Storage Service", "Requests-Tier2", "GetObject", "Requests"),
+    ("AWSLambda", "AWS Lambda", "Lambda-GB-Second", "Invoke", "Lambda-GB-Second"),
+    ("AWSLambda", "AWS Lambda", "Request", "Invoke", "Requests"),
+    ("AmazonRDS", "Amazon Relational Database Service", "InstanceUsage:db.r6g.large", "CreateDBInstance:0014", "Hrs"),
+    ("AmazonRDS", "Amazon Relational Database Service", "RDS:GP3-Storage", "CreateDBInstance", "GB-Mo"),
+    ("AmazonDynamoDB", "Amazon DynamoDB", "ReadCapacityUnit-Hrs", "CommittedThroughput", "ReadCapacityUnit-Hrs"),
+    ("AmazonSageMaker", "Amazon SageMaker", "Train:ml.p4d.24xlarge", "RunInstance", "Hrs"),
+    ("AmazonSageMaker", "Amazon SageMaker", "Host:ml.g5.2xlarge", "RunInstance", "Hrs"),
+    ("AmazonCloudWatch", "AmazonCloudWatch", "CW:MetricMonitorUsage", "MetricStorage", "Metrics"),
+    ("AmazonCloudWatch", "AmazonCloudWatch", "DataProcessing-Bytes", "PutLogEvents", "GB"),
+    ("AWSELB", "Elastic Load Balancing", "LoadBalancerUsage", "LoadBalancing:Application", "Hrs"),
+    ("AmazonEKS", "Amazon Elastic Container Service for Kubernetes", "AmazonEKS-Hours:perCluster", "CreateOperation", "Hours"),
+    ("ElasticMapReduce", "Amazon Elastic MapReduce", "BoxUsage:m5.xlarge", "RunInstances", "Hrs"),
+    ("AWSGlue", "AWS Glue", "ETL-DPU-Hour", "Jobrun", "DPU-Hour"),
+    ("awskms", "AWS Key Management Service", "KMS-Requests", "Decrypt", "Requests"),
+    ("AWSQueueService", "Amazon Simple Queue Service", "Requests-RBP", "SendMessage", "Requests"),
+    ("AmazonAthena", "Amazon Athena", "DataScannedInTB", "SelectQuery", "Terabytes"),
+)  # fmt: skip
+_METERS = pl.DataFrame(
+    [*((*_EC2, f"BoxUsage:{name}", "RunInstances", "Hrs") for name in _TYPES), *_OTHERS],
+    schema=["code", "product", "usage", "operation", "unit"],
+    orient="row",
+)
 
 _EMPTY = {
     "bill": ("InvoiceId"),
@@ -52,6 +110,14 @@ def _lines(first: int, count: int) -> pl.DataFrame:
     resource = n % _RESOURCES
     amount = ((n % 977) + 1).cast(pl.Decimal(18, 10)) * pl.lit("0.0137").cast(pl.Decimal(18, 10))
     cost = amount.cast(pl.String)
+    meter = {
+        name: pl.lit(_METERS[name]).gather(resource % len(_METERS)) for name in _METERS.columns
+    }
+    usage = "USE1-" + meter["usage"]
+    comma = pl.when(resource % 5 == 0).then(pl.lit(", first tier")).otherwise(pl.lit(""))
+    sku = pl.format("ABCDEFGH123456{}", (resource % len(_METERS)).cast(pl.String).str.zfill(2))
+    described = pl.format("$1.624 per {} of {}{}", meter["unit"], usage, comma)
+    instance = meter["usage"].str.extract(r":([a-z0-9.]+\.[a-z0-9]+)$")
     text = {
         "identity/LineItemId": pl.format("line{}abcdefghijklmnopqrstuvwxyz0123456789", n),
         "identity/TimeInterval": pl.format("{}/{}", start, end),
@@ -65,9 +131,9 @@ def _lines(first: int, count: int) -> pl.DataFrame:
         "lineItem/LineItemType": pl.lit("Usage"),
         "lineItem/UsageStartDate": start,
         "lineItem/UsageEndDate": end,
-        "lineItem/ProductCode": pl.lit("AmazonEC2"),
-        "lineItem/UsageType": pl.lit("USE1-BoxUsage:g5.4xlarge"),
-        "lineItem/Operation": pl.lit("RunInstances"),
+        "lineItem/ProductCode": meter["code"],
+        "lineItem/UsageType": usage,
+        "lineItem/Operation": meter["operation"],
         "lineItem/AvailabilityZone": pl.lit("us-east-1a"),
         "lineItem/ResourceId": pl.format("i-{}", resource.cast(pl.String).str.zfill(17)),
         "lineItem/UsageAmount": pl.lit("1.0000000000"),
@@ -76,26 +142,28 @@ def _lines(first: int, count: int) -> pl.DataFrame:
         "lineItem/UnblendedCost": cost,
         "lineItem/BlendedCost": cost,
         "lineItem/NetUnblendedCost": cost,
-        "lineItem/LineItemDescription": pl.lit("$1.624 per On Demand Linux g5.4xlarge Instance Hour"),
+        "lineItem/LineItemDescription": described,
         "lineItem/LegalEntity": pl.lit("Amazon Web Services, Inc."),
-        "product/ProductName": pl.lit("Amazon Elastic Compute Cloud"),
-        "product/instanceType": pl.lit("g5.4xlarge"),
+        "product/ProductName": meter["product"],
+        "product/instanceType": instance,
         "product/region": pl.lit("us-east-1"),
         "product/regionCode": pl.lit("us-east-1"),
-        "product/sku": pl.lit("ABCDEFGH12345678"),
-        "product/usagetype": pl.lit("USE1-BoxUsage:g5.4xlarge"),
-        "pricing/RateCode": pl.lit("ABCDEFGH12345678.JRTCKXETXF.6YS6EN2CT7"),
-        "pricing/RateId": pl.lit("4203951"),
+        "product/sku": sku,
+        "product/usagetype": usage,
+        "pricing/RateCode": pl.format("{}.JRTCKXETXF.6YS6EN2CT7", sku),
+        "pricing/RateId": pl.format("42{}", resource % len(_METERS)),
         "pricing/currency": pl.lit("USD"),
         "pricing/publicOnDemandCost": cost,
         "pricing/publicOnDemandRate": cost,
         "pricing/term": pl.lit("OnDemand"),
-        "pricing/unit": pl.lit("Hrs"),
+        "pricing/unit": meter["unit"],
         "resourceTags/user:team": pl.format("team-{}", resource % _TEAMS),
         "resourceTags/user:project": pl.format("project-{}", resource % (10 * _TEAMS)),
     }  # fmt: skip
     empty = {
-        f"{group}/{name}": pl.lit("") for group, names in _EMPTY.items() for name in names.split()
+        f"{group}/{name}": pl.lit(None, pl.String)
+        for group, names in _EMPTY.items()
+        for name in names.split()
     }
     return place.select(**text, **empty).collect()
 

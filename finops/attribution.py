@@ -6,17 +6,21 @@ decimals; that is asserted before the rows are used and again after they were re
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 import polars as pl
 
-from finops import money, rules, splits, wording
+from finops import explained, focus, holding, money, rules, splits, wording
 from finops.errors import FinopsError
+from finops.explained import PAIR, Weights
+from finops.held import SPELL
+from finops.holding import Holding
 from finops.ledger import ENTRY_SCHEMA
 from finops.organization import Organization
 from finops.partition import Partition
-from finops.weights import Shares
+from finops.rules import Decider
 from finops.wording import WORDING
 
 MEASURES: Mapping[str, str] = {
@@ -58,37 +62,115 @@ _ACCOUNTS = ("SubAccountId", "BillingAccountId")
 _PART = "~part"
 _CHARGE = "~charge"
 _BEFORE = "~before"
+_IS_SHARED = "~is_shared"
 
 
 def allocate(
-    charges: pl.LazyFrame, organization: Organization, partition: Partition
+    charges: pl.LazyFrame,
+    organization: Organization,
+    partition: Partition,
+    held: Holding | None = None,
 ) -> pl.LazyFrame:
-    """Share out the charges of one partition; see `ALLOCATION_SCHEMA`."""
-    allocations = wording.whole(*allocated(charges, organization, partition))
+    """Share out the charges of one partition; see `ALLOCATION_SCHEMA`.
+
+    `held` says which workloads held what the charges are for: `holding.of` all of the partition's.
+    """
+    allocations = wording.whole(*allocated(charges, organization, partition, held))
     return allocations.select(ALLOCATION_SCHEMA.names()).lazy()
 
 
 def allocated(
-    charges: pl.LazyFrame, organization: Organization, partition: Partition
+    charges: pl.LazyFrame,
+    organization: Organization,
+    partition: Partition,
+    held: Holding | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Do as `allocate` does, with the words of the allocations apart: see `finops.wording`.
 
-    Charges that are not split come first, otherwise the order is the charges'.
+    Charges that are not split come first, otherwise the order is the charges'; what workloads
+    explain comes last.
     """
-    names = _texts(organization)
+    names = _texts(organization, held)
     numbers = [pl.col(column).alias(name) for name, column in _NUMBERS.items()]
     read = charges.select(*numbers, *names).collect(engine="in-memory")
     charged, words = wording.apart(read, names)
-    valid = organization.on(partition.day)
-    decider = rules.decider(valid, partition.provider, partition.source)
-    decided = on_the_day(decider.decide(words), organization, partition)
-    parts = _parts(_named(decided, partition), organization, partition.day)
-    return _shared_out(charged, parts), parts.drop(_BEFORE, _PART)
+    deciding = _Deciding.of(organization, partition)
+    if held is None:
+        return deciding.by_rules(charged, words)
+    times = {"charge_start": holding.START, "charge_end": holding.END}
+    spells = held.spell_of(charged.rename(times), words, WORDING)
+    placed = charged.with_columns(spells)
+    free = placed.filter(pl.col(SPELL).is_null()).drop(SPELL)
+    return _together(
+        deciding.by_rules(free, words),
+        deciding.by_workloads(placed.filter(pl.col(SPELL).is_not_null()), words, held),
+    )
 
 
-def columns(organization: Organization) -> list[str]:
+def _together(
+    *parts: tuple[pl.DataFrame, pl.DataFrame],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put numbers with their words below each other."""
+    below, numbers = 0, []
+    for rows, words in parts:
+        numbers.append(rows.with_columns((pl.col(WORDING) + below).cast(pl.UInt32)))
+        below += len(words)
+    return pl.concat(numbers), pl.concat([words for _, words in parts])
+
+
+@dataclass(frozen=True, slots=True)
+class _Deciding:
+    """The rules of an organization for the charges of one partition."""
+
+    organization: Organization
+    partition: Partition
+    decider: Decider
+    weights: Weights
+
+    @classmethod
+    def of(cls, organization: Organization, partition: Partition) -> "_Deciding":
+        valid = organization.on(partition.day)
+        decider = rules.decider(valid, partition.provider, partition.source)
+        return cls(organization, partition, decider, weights(organization, partition.day))
+
+    def by_rules(
+        self, charged: pl.DataFrame, words: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Share out charges that go as a whole by the rules."""
+        nobody = pl.lit(None, pl.String).alias(focus.WORKLOAD)
+        decided = self._on_the_day(self.decider.decide(words.with_columns(nobody)))
+        parts = _parts(_named(decided, self.partition), self.weights)
+        places = parts.select(
+            *(_BEFORE, "share_num", "share_den", _PART),
+            pl.col("split").is_not_null().alias(_IS_SHARED),
+        ).with_row_index(WORDING)
+        return _shared_out(charged.rename({WORDING: _BEFORE}), places), parts.drop(_BEFORE, _PART)
+
+    def by_workloads(
+        self, charged: pl.DataFrame, words: pl.DataFrame, held: Holding
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Share out charges among those who held what they are for."""
+        pairs = charged.select(WORDING, SPELL).unique(maintain_order=True).with_row_index(PAIR)
+        parts, said = explained.parts(pairs, words, held, self._decide, self.weights)
+        places = parts.with_columns(
+            pl.int_range(pl.len()).over(PAIR).alias(_PART),
+            (pl.col("share_den") > 1).alias(_IS_SHARED),
+        ).rename({PAIR: _BEFORE})
+        paired = charged.join(pairs, on=[WORDING, SPELL], how="left", maintain_order="left")
+        named = _named(said, self.partition, "share_num", "share_den")
+        return _shared_out(paired.drop(WORDING, SPELL).rename({PAIR: _BEFORE}), places), named
+
+    def _decide(self, dimensions: pl.DataFrame) -> pl.DataFrame:
+        decided = explained.with_policy(self.decider.decide(dimensions), self.organization)
+        return self._on_the_day(decided)
+
+    def _on_the_day(self, decided: pl.DataFrame) -> pl.DataFrame:
+        return on_the_day(decided, self.weights, self.organization, self.partition.day)
+
+
+def columns(organization: Organization, held: Holding | None = None) -> list[str]:
     """List the columns of charges that attribution looks at."""
-    return [*_NUMBERS.values(), *_texts(organization)]
+    return [*_NUMBERS.values(), *_texts(organization, held)]
 
 
 def proven(charges: pl.LazyFrame, allocations: pl.LazyFrame, where: str) -> dict[str, Decimal]:
@@ -122,12 +204,14 @@ def proven(charges: pl.LazyFrame, allocations: pl.LazyFrame, where: str) -> dict
     }
 
 
-def _texts(organization: Organization) -> list[str]:
-    return sorted({*_WORDS.values(), *_ACCOUNTS, *rules.columns(organization)})
+def _texts(organization: Organization, held: Holding | None) -> list[str]:
+    placed = () if held is None else holding.PLACE_COLUMNS
+    asked = {*rules.columns(organization)} - {focus.WORKLOAD}
+    return sorted({*_WORDS.values(), *_ACCOUNTS, *asked, *placed})
 
 
-def _named(words: pl.DataFrame, partition: Partition) -> pl.DataFrame:
-    """Give words the names that allocations and ledger entries use."""
+def _named(words: pl.DataFrame, partition: Partition, *more: str) -> pl.DataFrame:
+    """Give words the names that allocations and ledger entries use; keep the columns `more`."""
     return words.select(
         pl.lit(partition.provider).alias("provider"),
         pl.lit(partition.source).alias("source"),
@@ -136,34 +220,29 @@ def _named(words: pl.DataFrame, partition: Partition) -> pl.DataFrame:
         pl.coalesce(_ACCOUNTS).alias("account"),
         *(pl.col(column).alias(name) for name, column in _WORDS.items()),
         *rules.DECISION_SCHEMA,
+        *more,
     )
 
 
 def on_the_day(
-    decided: pl.DataFrame, organization: Organization, partition: Partition
+    decided: pl.DataFrame, weights: Weights, organization: Organization, day: date
 ) -> pl.DataFrame:
     """Take back what was decided for cost centers that do not exist on the partition's day.
 
     `decided` has the columns of `rules.DECISION_SCHEMA`, and any others.
     """
-    closed = [
-        id_
-        for id_, center in organization.cost_centers.items()
-        if not center.valid_on(partition.day)
-    ]
+    closed = [id_ for id_, center in organization.cost_centers.items() if not center.valid_on(day)]
     if not closed:
         return decided
-    emptied = [
-        name for name, weights in _weights(organization, partition.day).items() if not weights
-    ]
-    day = pl.lit(partition.day.isoformat())
+    emptied = [name for name, members in weights.items() if not members]
+    on_day = pl.lit(day.isoformat())
     gone = pl.col("cost_center").is_in(closed)
     nobody = pl.col("split").is_in(emptied).fill_null(value=False)
     said = (
         pl.when(gone)
-        .then(pl.format("cost center {} is not valid on {}", "cost_center", day))
+        .then(pl.format("cost center {} is not valid on {}", "cost_center", on_day))
         .when(nobody)
-        .then(pl.format("no cost center of split {} is valid on {}", "split", day))
+        .then(pl.format("no cost center of split {} is valid on {}", "split", on_day))
         .otherwise("reason")
     )
     hit = gone.fill_null(value=False) | nobody
@@ -175,18 +254,16 @@ def on_the_day(
     )
 
 
-def _weights(organization: Organization, day: date) -> dict[str, Shares]:
+def weights(organization: Organization, day: date) -> Weights:
     """List each split's (cost center, numerator, denominator) among those that exist on `day`.
 
     The others share what would have been the part of one that does not exist.
     """
     centers = organization.cost_centers
-    return splits.shares(
-        organization.splits, lambda each: each in centers and centers[each].valid_on(day), {}
-    )
+    return splits.shares(organization.splits, lambda each: centers[each].valid_on(day))
 
 
-def _parts(words: pl.DataFrame, organization: Organization, day: date) -> pl.DataFrame:
+def _parts(words: pl.DataFrame, split_weights: Weights) -> pl.DataFrame:
     """List the parts of every wording: one when it has no split, else one for each member.
 
     `_BEFORE` is the wording the part belongs to, `_PART` its place among the parts.
@@ -194,7 +271,7 @@ def _parts(words: pl.DataFrame, organization: Organization, day: date) -> pl.Dat
     weights = pl.DataFrame(
         [
             (name, center, num, den, place)
-            for name, members in _weights(organization, day).items()
+            for name, members in split_weights.items()
             for place, (center, num, den) in enumerate(members)
         ],
         schema={
@@ -217,19 +294,19 @@ def _parts(words: pl.DataFrame, organization: Organization, day: date) -> pl.Dat
     )
 
 
-def _shared_out(charged: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
-    """Divide charges by the weights of their split: largest remainder at 10⁻¹⁸.
+def _shared_out(charged: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Divide charges by the shares of their parts: largest remainder at 10⁻¹⁸.
 
-    For an amount of `a` atoms and the weight `n/d` a part gets ⌊a·n/d⌋ and, while atoms are left
-    over, one more to the largest remainders, the alphabetically first cost center first among
-    equals. `a = q·d + r` keeps every product within 128 bits.
+    `places` lists the parts of what a charge's `_BEFORE` counts, in that order and by `_PART`. For an
+    amount of `a` atoms and the share `n/d` a part gets ⌊a·n/d⌋ and, while atoms are left over, one
+    more to the largest remainders, the first part (of the alphabetically first cost center) first
+    among equals. `a = q·d + r` keeps every product within 128 bits.
     """
-    places = parts.select(_BEFORE, "split", "share_num", "share_den", _PART).with_row_index(WORDING)
-    numbers = charged.rename({WORDING: _BEFORE}).with_row_index(_CHARGE)
-    first = places.unique(_BEFORE, keep="first", maintain_order=True).select(WORDING, "split")
+    numbers = charged.with_row_index(_CHARGE)
+    first = places.filter(pl.col(_PART).fill_null(0) == 0).select(WORDING, _IS_SHARED)
     placed = numbers.hstack(first[numbers.get_column(_BEFORE)])
-    whole = placed.filter(pl.col("split").is_null())
-    split = placed.filter(pl.col("split").is_not_null()).drop(WORDING, "split")
+    whole = placed.filter(~pl.col(_IS_SHARED))
+    split = placed.filter(_IS_SHARED).drop(WORDING, _IS_SHARED)
     given = [name for name in MEASURES if split.get_column(name).null_count() < len(split)]
     shared = split.join(places, on=_BEFORE, maintain_order="left_right").with_columns(
         _part(measure).alias(measure) for measure in given

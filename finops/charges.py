@@ -6,6 +6,7 @@ what was read.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -18,10 +19,12 @@ from finops import (
     focus,
     money,
     normalize,
+    piecewise,
     reconciliation,
     replacement,
     wording,
 )
+from finops.csv_parts import CsvParts
 from finops.errors import DataError, FinopsError, Issue, Severity, WarehouseError
 from finops.partition import Partition
 from finops.partition_files import CHARGES, QUARANTINE, PartitionFiles, open_parquet
@@ -51,12 +54,15 @@ class Bill:
 
     Text, decimal, float, datetime and map columns are all welcome: `finops.normalize` brings them
     to the canonical types. `x_RawRow`, when absent, becomes the row's 0-based place in `rows`.
-    `issues` is what the user should know of what was read beside these rows.
+    `issues` is what the user should know of what was read beside these rows. `parts` says that
+    each row of `rows` was made of one row of that table, so that its parts can be taken one by
+    one; rows derived beside them come below all others.
     """
 
     raw: RawObject
     rows: pl.LazyFrame
     issues: tuple[Issue, ...] = ()
+    parts: CsvParts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ def _take(
     bill: Bill, delivery: Delivery, files: PartitionFiles, tally: _Tally, progress: Progress
 ) -> None:
     tally.told += bill.issues
-    for batch in stream(bill.rows, bill.raw.name):
+    for batch in stream(bill.rows, bill.raw.name, parts=bill.parts):
         _take_batch(batch, bill.raw, delivery, files, tally)
         progress(len(batch))
 
@@ -149,17 +155,32 @@ def _see(tally: _Tally, raw: RawObject, rows: int, amounts: Totals) -> None:
 
 
 def stream(
-    rows: pl.LazyFrame, name: str, carried: Sequence[str] = (), batch_rows: int = _BATCH_ROWS
+    rows: pl.LazyFrame,
+    name: str,
+    carried: Sequence[str] = (),
+    batch_rows: int = _BATCH_ROWS,
+    parts: CsvParts | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Read a bill in normalized batches; a bill that breaks off raises `DataError`.
 
-    See `normalize.canonical` for what the batches hold.
+    See `normalize.canonical` for what the batches hold, and `Bill` for `parts`.
     """
     pl.Config.set_streaming_chunk_size(_CHUNK_ROWS)
-    try:
-        yield from normalize.canonical(rows, name, carried).collect_batches(
+    query = normalize.canonical(rows, name, carried)
+    with reading(name):
+        if parts is not None:
+            yield from piecewise.joined(parts.each(query), batch_rows)
+            return
+        yield from query.collect_batches(
             chunk_size=batch_rows, maintain_order=True, engine="streaming"
         )
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Say of a bill that breaks off while its rows are read what to do, as a `DataError`."""
+    try:
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"{name}: cannot be read to its end ({said(error)}); fetch it again"

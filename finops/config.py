@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from finops import pseudonyms
 from finops.errors import ConfigError
 from finops.identity import slug
 from finops.settings import Frozen, issues_of, read_toml, reserved_keys
@@ -87,6 +88,19 @@ class AlertsConfig(Frozen):
     email: EmailConfig | None = None
 
 
+class TrackingConfig(Frozen):
+    """`[tracking]`: where the events of running work go, and how often it says that it is alive.
+
+    `spool` is a local folder. With `send_to`, a folder or `s3://bucket/prefix`, what lies there is
+    moved on by `finops track --flush`; without it, a source of the provider `sdk` reads the spool
+    itself.
+    """
+
+    spool: str = "spool"
+    send_to: str | None = None
+    heartbeat_minutes: int = Field(default=5, ge=1, le=60)
+
+
 class Config(Frozen):
     """The whole of `finops.toml`. Relative paths start at `base`, the file's folder."""
 
@@ -96,6 +110,7 @@ class Config(Frozen):
     ledger: LedgerConfig
     sources: Mapping[Annotated[str, AfterValidator(_source_name)], SourceConfig] = {}
     alerts: AlertsConfig = AlertsConfig()
+    tracking: TrackingConfig = TrackingConfig()
     base: Path = Field(default=Path(), exclude=True)
 
     @property
@@ -105,6 +120,14 @@ class Config(Frozen):
     @property
     def ledger_key_path(self) -> Path:
         return self.base / self.ledger.key
+
+    @property
+    def spool_path(self) -> Path:
+        return self.base / self.tracking.spool
+
+    @property
+    def pseudonym_key_path(self) -> Path:
+        return self.ledger_key_path.with_name(pseudonyms.FILE_NAME)
 
     def source(self, name: str) -> SourceConfig:
         """Return the source called `name`; raises `ConfigError` when there is none."""

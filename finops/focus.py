@@ -14,6 +14,10 @@ from finops import money
 VERSION = "1.4"
 TAGS = "Tags"
 SOURCE_COLUMNS = "x_SourceColumns"
+WORKLOAD = "Workload"
+"""Who held what a charge is for: no column of a charge, but rules can look at it."""
+WORKLOAD_FACTS = ("kind", "name", "cluster", "node", "source")
+"""What rules look into, by `Tags.team`."""
 
 TIME_DTYPE = pl.Datetime("us", "UTC")
 
@@ -290,10 +294,13 @@ def is_dimension(name: str) -> bool:
     """Tell whether a rule can look at `name`: a text column, a tag, or a column of the bill's own.
 
     `Tags.team` is the tag `team`, `SkuPriceDetails.GpuCount` is part of what another JSON column
-    says; `x_SourceColumns.Id`, or an `x_` name FOCUS does not know, is a
-    column that only this provider delivers; `provider` and `source` are those of the partition.
+    says; `x_SourceColumns.Id`, or an `x_` name FOCUS does not know, is a column that only this provider
+    delivers; `provider` and `source` are those of the partition; `Workload.kind` is what the workload
+    that held the resource is (see `WORKLOAD_FACTS`).
     """
     head, dot, key = name.partition(".")
+    if head == WORKLOAD:
+        return key in WORKLOAD_FACTS
     if dot:
         return head in BY_NAME and BY_NAME[head].kind is Kind.JSON and bool(key)
     if name in {"provider", "source"} or name in DIMENSIONS:

@@ -14,7 +14,8 @@ from finops import conditions
 from finops.dimension_sets import DimensionSets
 from finops.errors import Severity
 from finops.organization import Organization
-from finops.rulebook import Match, Rule
+from finops.partition import Window
+from finops.rulebook import Dated, Match, Rule
 from finops.trial import BILLED, CHARGES, CURRENCY, Trial
 
 
@@ -80,7 +81,7 @@ def lint(organization: Organization, trials: Sequence[Trial], period: str | None
         for finding in _asked(organization, trials, period or "any period")
         if finding.subject not in known
     ]
-    return [*proven, *asked, *_unused(organization, trials)]
+    return [*proven, *asked, *_unused(organization, trials, period)]
 
 
 def _rule(rule: Rule) -> str:
@@ -205,7 +206,9 @@ def _overlapping(rule: Rule, met: _Met) -> Iterator[Finding]:
             )
 
 
-def _unused(organization: Organization, trials: Sequence[Trial]) -> Iterator[Finding]:
+def _unused(
+    organization: Organization, trials: Sequence[Trial], period: str | None
+) -> Iterator[Finding]:
     rules = organization.rules
     splits = {rule.split for rule in rules}
     lookups = {rule.lookup for rule in rules}
@@ -216,10 +219,12 @@ def _unused(organization: Organization, trials: Sequence[Trial]) -> Iterator[Fin
         if name not in lookups:
             yield Finding(Fault.UNUSED, f"lookup {name}", "no rule names it; take it out")
     if trials or all(rule.cost_center_from is None for rule in rules):
-        yield from _unused_cost_centers(organization, trials)
+        yield from _unused_cost_centers(organization, trials, period)
 
 
-def _unused_cost_centers(organization: Organization, trials: Sequence[Trial]) -> Iterator[Finding]:
+def _unused_cost_centers(
+    organization: Organization, trials: Sequence[Trial], period: str | None
+) -> Iterator[Finding]:
     named = {rule.cost_center for rule in organization.rules}
     for table in organization.lookups.values():
         named |= set(table.values())
@@ -228,11 +233,18 @@ def _unused_cost_centers(organization: Organization, trials: Sequence[Trial]) ->
     for trial in trials:
         named |= set(trial.sets.get_column("cost_center"))
     used = {above for center in named if center for above in organization.lineage(center)}
-    for center in organization.cost_centers:
-        if center not in used:
+    for center, made in organization.cost_centers.items():
+        if center not in used and (period is None or _exists_in(made, period)):
             yield Finding(
                 Fault.UNUSED,
                 f"cost center {center}",
                 "no rule, split or tag sends it anything, nor to any below it; "
                 "take it out or correct the tags",
             )
+
+
+def _exists_in(center: Dated, period: str) -> bool:
+    """Tell whether a cost center exists on any day of a month."""
+    month = Window.of_period(period)
+    begun = center.valid_from is None or center.valid_from < month.end
+    return begun and (center.valid_to is None or month.start < center.valid_to)

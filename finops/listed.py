@@ -106,10 +106,13 @@ class Lists:
     def _columns(self, name: str, columns: list[Any]) -> list[list[str]]:
         """Read the cells of some columns by the file's header; all cells without `columns`."""
         lines = [line for line in self._text(name).splitlines() if line.strip()]
-        rows = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(line for line in lines if not line.lstrip().startswith("#"))
-        ]
+        try:
+            rows = [
+                [cell.strip() for cell in row]
+                for row in csv.reader(line for line in lines if not line.lstrip().startswith("#"))
+            ]
+        except csv.Error as error:
+            raise ConfigError(f"{name}: is no CSV: {error}; write one value a line") from None
         if not columns:
             return [row for row in rows if row[0]]
         header = rows[0] if rows else []

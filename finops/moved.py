@@ -9,16 +9,20 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops import attribution, budgets, charges, money
+from finops import attribution, budgets, charges, holding, money
+from finops.holding import Holding
 from finops.organization import Organization
+from finops.partition import Partition
 from finops.trial import demanded
 from finops.warehouse import Warehouse
+from finops.workloads import Shelf
 
 MOST_MOVES = 20
 COSTS = ("spent", "billed")
 """`spent` is EffectiveCost (BilledCost where there is none), as in budgets; `billed` BilledCost."""
 
 _KEPT = ("charge_id", "currency", "cost_center", "rule")
+_SLICE_ROWS = 500_000
 _COMMA, _NOBODY = ",", "~"
 """Neither is part of a cost center's id."""
 
@@ -89,12 +93,11 @@ def compare(warehouse: Warehouse, old: Organization, new: Organization, period: 
     """Attribute the charges of `period` by both; raises `ConfigError` when there are none."""
     sums, moves = [], []
     charge_count = moved_count = 0
-    for partition in demanded(warehouse, period):
-        rows = charges.read(warehouse, partition)
-        before = _allocated(attribution.allocate(rows, old, partition))
+    for partition, rows, held in _slices(warehouse, period):
+        before = _allocated(attribution.allocate(rows, old, partition, held))
         after = before
         if new.deciding != old.deciding:
-            after = _allocated(attribution.allocate(rows, new, partition))
+            after = _allocated(attribution.allocate(rows, new, partition, held))
         charge_count += before.get_column("charge_id").n_unique()
         sums += [_sums(before, "before"), _sums(after, "after")]
         changed = _changed(before, after)
@@ -105,6 +108,19 @@ def compare(warehouse: Warehouse, old: Organization, new: Organization, period: 
         mine = [each for each in balances if each.currency == currency]
         assert money.exact_sum(each.change for each in mine) == 0, "what some lose, others gain"
     return Moved(period, charge_count, moved_count, balances, tuple(_moves(pl.concat(moves))))
+
+
+def _slices(
+    warehouse: Warehouse, period: str
+) -> Iterator[tuple[Partition, pl.LazyFrame, Holding | None]]:
+    """Read a month in pieces of bounded size, each with the workloads of its partition."""
+    shelf = Shelf(warehouse)
+    for partition in demanded(warehouse, period):
+        rows = charges.read(warehouse, partition)
+        workloads = holding.relevant(rows, shelf)
+        held = None if workloads is None else workloads.holding(rows)
+        for start in range(0, rows.select(pl.len()).collect().item(), _SLICE_ROWS):
+            yield partition, rows.slice(start, _SLICE_ROWS), held
 
 
 def _allocated(allocations: pl.LazyFrame) -> pl.DataFrame:

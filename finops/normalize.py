@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from finops import focus, money
+from finops.distinct import once_each
 from finops.errors import DataError
 from finops.focus import Column, Kind
 
@@ -272,6 +273,10 @@ def as_time(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _times(texts: pl.Series) -> pl.Series:
+    return once_each(texts, _read_times)
+
+
+def _read_times(texts: pl.Series) -> pl.Series:
     """Read times in the first format that fits all of them, else each in the first that fits it."""
     for form in _TIME_FORMATS:
         found = _parsed(texts, form)

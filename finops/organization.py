@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from finops import splits
+from finops import idle, splits
 from finops.errors import ConfigError, Issue
-from finops.identity import slug
+from finops.identity import Slug, slug
+from finops.idle import Idle
 from finops.listed import Lists
-from finops.rulebook import Dated, Lookups, Rule, Rulebook, Slug, VirtualTags, flattened
+from finops.rulebook import Dated, Lookups, Rule, Rulebook, VirtualTags, flattened
 from finops.settings import (
     Currency,
     Exact,
@@ -71,6 +72,7 @@ class Organization(Frozen):
     splits: Mapping[str, Split] = {}
     lookups: Lookups = Field(default_factory=dict)
     virtual_tags: VirtualTags = Field(default_factory=dict)
+    idle: Idle = Idle()
     text: str = Field(default="", exclude=True)
 
     @functools.cached_property
@@ -91,6 +93,8 @@ class Organization(Frozen):
         """Write, as canonical JSON, all that can change an allocation: not names or budgets."""
         named = {"rules", "splits", "lookups", "virtual_tags"}
         told = self.model_dump(mode="json", include=named)
+        if self.idle != Idle():
+            told["idle"] = self.idle.model_dump(mode="json")
         centers = {
             id_: center.model_dump(mode="json", include={"aliases", "valid_from", "valid_to"})
             for id_, center in self.cost_centers.items()
@@ -125,6 +129,7 @@ class Organization(Frozen):
                 cost_centers=self.cost_centers,
                 splits=self.splits,
                 lookups=self.lookups,
+                idle=self.idle,
                 rules=tuple(rule for rule in self.rules if rule.valid_on(day)),
                 virtual_tags={
                     tag: tuple(line for line in given if line.valid_on(day)) for tag, given in lines
@@ -209,6 +214,7 @@ def _salvaged(table: Mapping[str, Any]) -> Organization:
         splits={key: salvaged(Split, given) for key, given in splits.items()},
         lookups={name: {} for name in lookups},
         virtual_tags=dict.fromkeys(tags, ()),
+        idle=salvaged(Idle, table.get("idle")),
         rules=tuple(
             rule
             if (rule := salvaged(Rule, flattened(given))).model_fields_set >= {"id", "match"}
@@ -245,6 +251,7 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
             if owner != id_:
                 yield Issue(f"{where}.aliases", f"{alias!r} already means {owner!r}; use another")
     yield from _broken_splits(organization, name)
+    yield from idle.broken_references(organization.idle, centers, organization.splits, name)
 
 
 def _broken_splits(organization: Organization, name: str) -> Iterator[Issue]:

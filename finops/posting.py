@@ -15,15 +15,17 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from finops import attribution, charges, progress, replacement, wording
+from finops import attribution, charges, holding, progress, replacement, wording
 from finops.attribution import ALLOCATION_SCHEMA, MEASURES
 from finops.errors import Overtaken, WarehouseError
+from finops.holding import Holding, Relevant
 from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
 from finops.organization import Organization
 from finops.partition import Partition, Window
 from finops.tabular import said
 from finops.warehouse import Warehouse
 from finops.wording import Lexicon
+from finops.workloads import Shelf
 
 ALLOCATIONS = "allocations"
 SETTLED = "settled"
@@ -56,11 +58,15 @@ _COMPARED = [name for name in ALLOCATION_SCHEMA if name not in _EVIDENCE]
 
 @dataclass(frozen=True, slots=True)
 class Attributed:
-    """A partition whose allocations are in the warehouse, proven, and ready to be posted."""
+    """A partition whose allocations are in the warehouse, proven, and ready to be posted.
+
+    `workloads` names the raw objects of the workloads that explain it, with their sources.
+    """
 
     partition: Partition
     idem: str
     rows: int
+    workloads: tuple[tuple[str, str], ...] = ()
 
 
 def changed(
@@ -74,38 +80,52 @@ def changed(
     recorded = ledger.partition_idem()
     head = ledger.head()
     size = 0 if head is None else head.size
+    shelf = Shelf(warehouse)
     found = []
     for partition in charges.partitions(warehouse):
         if partition.touches(window):
-            idem = identity(warehouse, partition, organization)
+            source = charges.read(warehouse, partition)
+            idem = identity(source, holding.relevant(source, shelf), partition, organization)
             if idem not in {recorded.get(partition), _settled(warehouse, partition, size)}:
                 found.append(partition)
     return found
 
 
-def identity(warehouse: Warehouse, partition: Partition, organization: Organization) -> str:
-    """Digest everything that decides a partition's allocations: charges, rules and method."""
-    ids = charges.read(warehouse, partition).select(pl.col("x_ChargeId").sort().str.join("\n"))
+def identity(
+    source: pl.LazyFrame,
+    workloads: Relevant | None,
+    partition: Partition,
+    organization: Organization,
+) -> str:
+    """Digest everything that decides a partition's allocations.
+
+    That is: its charges, the workloads that may have held what they are for, rules and method.
+    """
+    ids = source.select(pl.col("x_ChargeId").sort().str.join("\n"))
     content = hashlib.sha256(ids.collect().item().encode()).hexdigest()
     rules = hashlib.sha256(organization.deciding.encode()).hexdigest()
     facts = {"charges": content, "method": METHOD, "partition": partition.path, "rules": rules}
+    if workloads is not None:
+        facts["workloads"] = workloads.digest
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def attribute(warehouse: Warehouse, partition: Partition, organization: Organization) -> Attributed:
     """Write the allocations of one partition; the sums are proven before and after."""
-    idem = identity(warehouse, partition, organization)
     source = charges.read(warehouse, partition)
+    workloads = holding.relevant(source, Shelf(warehouse))
+    idem = identity(source, workloads, partition, organization)
+    held = None if workloads is None else workloads.holding(source)
     with warehouse.workspace() as folder, _room_for(f"the allocations of {partition.path}"):
         path = folder / "part.parquet"
-        before = _written(path, source, organization, partition)
+        before = _written(path, source, organization, partition, held)
         warehouse.adopt(partition.key(ALLOCATIONS), path)
     kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)), glob=False)
     after = attribution.proven(source, kept, partition.path)
     assert before == after, "what was read back must be what was written"
     rows = kept.select(pl.len()).collect().item()
     progress.advance("attribute", rows)
-    return Attributed(partition, idem, rows)
+    return Attributed(partition, idem, rows, () if workloads is None else workloads.raws)
 
 
 @contextmanager
@@ -121,16 +141,22 @@ def _room_for(what: str) -> Iterator[None]:
 
 
 def _written(
-    path: Path, source: pl.LazyFrame, organization: Organization, partition: Partition
+    path: Path,
+    source: pl.LazyFrame,
+    organization: Organization,
+    partition: Partition,
+    held: Holding | None,
 ) -> dict[str, Decimal]:
     """Write the allocations of `source` slice by slice; return what they add up to."""
     total: dict[str, Decimal] = {}
     rows = source.select(pl.len()).collect().item()
     with open_parquet(path) as writer:
         for start in range(0, rows, _SLICE_ROWS):
-            slice_ = source.slice(start, _SLICE_ROWS).select(attribution.columns(organization))
+            slice_ = source.slice(start, _SLICE_ROWS).select(
+                attribution.columns(organization, held)
+            )
             part = slice_.collect(engine="in-memory").lazy()
-            numbers, words = attribution.allocated(part, organization, partition)
+            numbers, words = attribution.allocated(part, organization, partition, held)
             allocations = wording.whole(numbers, words.select("currency", "share_num", "share_den"))
             sums = attribution.proven(part, allocations.lazy(), partition.path)
             for currency, amount in sums.items():
@@ -219,21 +245,22 @@ def _parts(
         now = pl.read_parquet(warehouse.local(done.partition.key(ALLOCATIONS)), glob=False)
         rows = difference(live, now)
         if not rows.is_empty():
-            inputs = _inputs(warehouse, done.partition, now)
+            inputs = _inputs(warehouse, done, now)
             yield PartitionFacts(done.partition, done.idem, inputs), rows
 
 
-def _inputs(warehouse: Warehouse, partition: Partition, now: pl.DataFrame) -> tuple[Input, ...]:
+def _inputs(warehouse: Warehouse, done: Attributed, now: pl.DataFrame) -> tuple[Input, ...]:
     """Name the raw objects the partition was made from, with what their receipts say."""
     found: list[Input] = []
-    for digest in now.get_column("src").unique().sort():
+    bills = [(digest, done.partition.source) for digest in now.get_column("src").unique().sort()]
+    for digest, source in [*bills, *done.workloads]:
         receipts = [
             json.loads(warehouse.read(key))
             for key in warehouse.list(f"raw/{digest}.")
             if key.endswith(".json")
         ]
         found += [
-            Input(digest, int(receipt["size_bytes"]), receipt["name"], partition.source)
+            Input(digest, int(receipt["size_bytes"]), receipt["name"], source)
             for receipt in receipts
         ]
     return tuple(found)
@@ -242,7 +269,7 @@ def _inputs(warehouse: Warehouse, partition: Partition, now: pl.DataFrame) -> tu
 def _entries(allocations: pl.DataFrame) -> pl.DataFrame:
     """Turn allocations into entries, in an order that does not depend on the bill's."""
     return (
-        allocations.sort("charge_id", "cost_center", "step", nulls_last=True)
+        allocations.sort(*("charge_id", "cost_center", "step", "rule", "reason"), nulls_last=True)
         .with_columns(
             pl.lit("allocation").alias("kind"),
             pl.lit(None, pl.String).alias("corrects"),

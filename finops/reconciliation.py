@@ -3,12 +3,17 @@
 A difference is an issue that the user sees; the rows stay, since neither side is known to be right.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from finops import money
 from finops.errors import Issue, Severity
+from finops.warehouse import Warehouse
+
+RECEIPTS = "ingests"
+"""Where each ingest writes what it took, and what was stated of it."""
 
 _NOTHING = Decimal(0)
 
@@ -77,3 +82,26 @@ def issues(reconciled: Iterable[Reconciled], source: str) -> Iterator[Issue]:
                 f"the provider if the difference stays",
                 Severity.WARNING,
             )
+
+
+def remembered(warehouse: Warehouse) -> dict[str, list[Reconciled]]:
+    """Read from the receipts of ingests what was compared last, by source.
+
+    Of a figure that several ingests compared, the one of the newest window counts.
+    """
+    found: dict[str, dict[tuple[str, str], Reconciled]] = {}
+    keys = [key for key in warehouse.list(f"{RECEIPTS}/") if key.endswith(".json")]
+    for key in sorted(keys, key=_newest_window_last):
+        source = key.rsplit("/", 2)[1].removeprefix("source=")
+        known = found.setdefault(source, {})
+        for each in json.loads(warehouse.read(key)).get("reconciled", ()):
+            amounts = Decimal(each["stated"]), Decimal(each["found"])
+            known[each["what"], each["unit"]] = Reconciled(
+                each["what"], each["unit"], *amounts, each["agrees"]
+            )
+    return {source: list(known.values()) for source, known in sorted(found.items())}
+
+
+def _newest_window_last(key: str) -> tuple[str, str]:
+    start, _, end = key.rpartition("/")[2].removesuffix(".json").partition("_")
+    return end, start

@@ -10,29 +10,24 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from finops import conditions, focus
 from finops.conditions import Condition
 from finops.errors import Issue
-from finops.identity import slug
+from finops.identity import Slug, slug
 from finops.settings import Frozen, suggestion
 
 VIRTUAL = "VirtualTags"
 """`VirtualTags.env` is to the virtual tag `env` what `Tags.env` is to a tag of the bill."""
 
-_NESTED = {VIRTUAL, *(column.name for column in focus.CONTENT if column.kind is focus.JSON)}
+_NESTED = {
+    VIRTUAL,
+    focus.WORKLOAD,
+    *(column.name for column in focus.CONTENT if column.kind is focus.JSON),
+}
 
 
-def _identity(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not slug(value):
-        raise ValueError(f"{value!r} has no letter a to z and no digit; give it an id that has")
-    return slug(value)
-
-
-Slug = Annotated[str, BeforeValidator(_identity)]
 Match = Mapping[
     # Pydantic does not know recursive types: what `read` returns is a `Condition`.
     str, Annotated[Any, PlainValidator(conditions.read), PlainSerializer(conditions.written)]

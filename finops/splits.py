@@ -1,6 +1,6 @@
 """How a shared charge is divided among cost centers, as `organization.toml` says it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -10,14 +10,11 @@ from pydantic import BeforeValidator, model_validator
 
 from finops import money, weights
 from finops.identity import slug
-from finops.settings import Currency, Exact, Frozen
+from finops.settings import Exact, Frozen
 from finops.weights import Shares, Weighted
 
 INNER = "splits."
 """What a member begins with that is itself a split, such as `splits.platform`."""
-
-Basis = Mapping[str, Mapping[str, Decimal]]
-"""What proportional splits go by: for each of them, how much every cost center has."""
 
 
 class SplitMethod(StrEnum):
@@ -25,23 +22,6 @@ class SplitMethod(StrEnum):
 
     EVEN = "even"
     FIXED = "fixed"
-    PROPORTIONAL = "proportional"
-
-
-class Measure(StrEnum):
-    """What a proportional split goes by: the direct cost or GPU hours of its cost centers."""
-
-    BILLED_COST = "billed_cost"
-    EFFECTIVE_COST = "effective_cost"
-    GPU_HOURS = "gpu_hours"
-
-
-class Span(StrEnum):
-    """Over which days: the charge's own day, its billing month, or the month before that."""
-
-    DAY = "day"
-    MONTH = "month"
-    PREVIOUS_MONTH = "previous_month"
 
 
 def _member(value: object) -> object:
@@ -59,17 +39,12 @@ Member = Annotated[str, BeforeValidator(_member)]
 class Split(Frozen):
     """How a shared charge is divided among cost centers, and other splits (`splits.NAME`).
 
-    `even`: equal parts. `fixed`: shares that add up to 1. `proportional`: by what the cost centers
-    among which it divides (all, when none are named) carry directly over a span of time, not
-    through a split; costs count in `currency`.
+    `even`: equal parts. `fixed`: shares that add up to 1.
     """
 
     method: SplitMethod
     among: tuple[Member, ...] = ()
     shares: Mapping[Member, Exact] = {}
-    by: Measure | None = None
-    over: Span = Span.MONTH
-    currency: Currency = "USD"
 
     @model_validator(mode="after")
     def _complete(self) -> "Split":
@@ -79,27 +54,6 @@ class Split(Frozen):
             raise ValueError('method "fixed" takes `shares`, a share for each cost center')
         if len(set(self.among)) < len(self.among):
             raise ValueError("`among` names a cost center twice; name each once")
-        self._demand_proportion()
-        self._demand_whole()
-        return self
-
-    def _demand_proportion(self) -> None:
-        mine = {"by", "over", "currency"} & self.model_fields_set
-        if self.method is not SplitMethod.PROPORTIONAL:
-            if mine:
-                raise ValueError(f'`{min(mine)}` is for method "proportional" only')
-            return
-        if self.shares or self.by is None:
-            raise ValueError(
-                'method "proportional" takes `by` (billed_cost, effective_cost or gpu_hours), if '
-                "you like `among` and `over`, and no shares"
-            )
-        if self.inner:
-            raise ValueError(
-                f'method "proportional" divides among cost centers, not {INNER}{self.inner[0]}'
-            )
-
-    def _demand_whole(self) -> None:
         if any(share <= 0 for share in self.shares.values()):
             raise ValueError("every share must be greater than 0")
         if any(_decimals(share) > money.SCALE for share in self.shares.values()):
@@ -107,6 +61,7 @@ class Split(Frozen):
         if self.shares and sum(self.shares.values()) != 1:
             total = sum(self.shares.values())
             raise ValueError(f"the shares add up to {total}, not 1; change them so that they do")
+        return self
 
     @property
     def members(self) -> list[str]:
@@ -119,32 +74,22 @@ class Split(Frozen):
         named = {*self.among, *self.shares}
         return sorted(name.removeprefix(INNER) for name in named if name.startswith(INNER))
 
-    def weigh(self, amounts: Mapping[str, Decimal]) -> Weighted:
-        """Tell how much of the whole each member carries; `amounts` count when proportional."""
-        match self.method:
-            case SplitMethod.EVEN:
-                return {member: Fraction(1, len(self.among)) for member in self.among}
-            case SplitMethod.FIXED:
-                return {member: Fraction(share) for member, share in self.shares.items()}
-            case SplitMethod.PROPORTIONAL:
-                asked = {
-                    center: amount
-                    for center, amount in amounts.items()
-                    if not self.among or center in self.among
-                }
-                return weights.proportional(asked)
+    @property
+    def weighted(self) -> Weighted:
+        """Tell how much of the whole each member carries."""
+        even = dict.fromkeys(self.among, Fraction(1, max(len(self.among), 1)))
+        return even | {member: Fraction(share) for member, share in self.shares.items()}
 
     def as_written(self, left: Collection[str]) -> Shares | None:
         """Give the shares of its members `left` as the file writes them, such as 25 of 100.
 
-        `None` when the file does not say: for a proportional split, and one of other splits.
+        `None` when the file does not say, because some are splits themselves.
         """
-        if self.inner or self.method is SplitMethod.PROPORTIONAL:
+        if self.inner:
             return None
         scale = 10 ** max((_decimals(share) for share in self.shares.values()), default=0)
-        parts = dict.fromkeys(self.among, 1) | {
-            member: int(share * scale) for member, share in self.shares.items()
-        }
+        parts = dict.fromkeys(self.among, 1)
+        parts |= {member: int(share * scale) for member, share in self.shares.items()}
         whole = sum(part for member, part in parts.items() if member in left)
         return tuple(
             (member, part, whole) for member, part in sorted(parts.items()) if member in left
@@ -160,13 +105,10 @@ def circle(splits: Mapping[str, Split]) -> tuple[str, ...] | None:
     return weights.circle({name: split.inner for name, split in splits.items()})
 
 
-def shares(
-    splits: Mapping[str, Split], is_valid: Callable[[str], bool], basis: Basis
-) -> dict[str, Shares]:
+def shares(splits: Mapping[str, Split], is_valid: Callable[[str], bool]) -> dict[str, Shares]:
     """Resolve every split to shares of cost centers that `is_valid`: the inner ones first.
 
-    The others share what would have been the part of one that is not. No shares: nobody is left,
-    or a proportional split has nothing to go by.
+    The others share what would have been the part of one that is not. No shares: nobody is left.
     """
     weighed: dict[str, Weighted] = {}
     found: dict[str, Shares] = {}
@@ -174,7 +116,7 @@ def shares(
         split = splits[name]
         own = {
             member: weight
-            for member, weight in split.weigh(basis.get(name, {})).items()
+            for member, weight in split.weighted.items()
             if member.startswith(INNER) or is_valid(member)
         }
         inner = {INNER + each: weighed[each] for each in split.inner}
@@ -182,12 +124,3 @@ def shares(
         written = split.as_written(weighed[name])
         found[name] = weights.whole_numbers(weighed[name]) if written is None else written
     return found
-
-
-def proportional(splits: Mapping[str, Split]) -> Iterator[tuple[str, Split]]:
-    """Yield the splits that go by what others carry."""
-    return (
-        (name, split)
-        for name, split in sorted(splits.items())
-        if split.method is SplitMethod.PROPORTIONAL
-    )

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops import budgets, coverage, gaps, money, movers
+from finops import budgets, coverage, gaps, money, movers, steps
 from finops.budgets import BudgetStatus
 from finops.checks import NO_CURRENCY
 from finops.coverage import UNKNOWN_PROVIDER, Coverage, Share
@@ -24,6 +24,7 @@ from finops.ledger.checkpoint import Checkpoint
 from finops.movers import Comparison, Mover, Subject
 from finops.organization import Organization
 from finops.partition import Window, parse_period
+from finops.steps import StepSum
 
 _NONE = Decimal(0)
 _DIMENSIONS = ("currency", "day", "service_provider", "service", "cost_center", "gpu_model")
@@ -93,11 +94,17 @@ class CurrencyStatement:
     unallocated: tuple[UnallocatedLine, ...]
     quarantined: tuple[QuarantinedLine, ...]
     corrections: Corrections
+    steps: tuple[StepSum, ...] = ()
 
     @property
     def currency(self) -> str:
         """The ISO 4217 code, or what the provider wrote in its place."""
         return self.coverage.currency
+
+    @property
+    def is_explained(self) -> bool:
+        """Tell whether workloads explain any of it."""
+        return any(step.is_told_by_workloads for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,7 @@ def build(
         quarantined=gaps.quarantined(set_aside),
         corrections=gaps.corrections(of_period),
         days=_days(period, last_day),
+        steps=tuple(steps.by_step(of_period)),
     )
     by_currency = {each.currency: each for each in covered}
     blocks = (
@@ -201,6 +209,7 @@ class _Parts:
     quarantined: Mapping[str, tuple[QuarantinedLine, ...]]
     corrections: Mapping[str, Corrections]
     days: tuple[date, ...]
+    steps: tuple[StepSum, ...]
 
 
 def _cube(entries: pl.LazyFrame) -> pl.DataFrame:
@@ -247,6 +256,7 @@ def _currency(parts: _Parts, covered: Coverage) -> CurrencyStatement:
         unallocated=parts.unallocated.get(currency, ()),
         quarantined=parts.quarantined.get(currency, ()),
         corrections=parts.corrections.get(currency, NO_CORRECTIONS),
+        steps=tuple(step for step in parts.steps if step.currency == currency),
     )
 
 

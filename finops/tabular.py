@@ -2,7 +2,9 @@
 
 import functools
 import re
+import shutil
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from finops import csv_parts, parquet_pages, whole_rows, wide_decimals
+from finops import parquet_pages, whole_rows, wide_decimals
+from finops.csv_parts import CsvParts
 from finops.errors import DataError
 
 NULLS = ["", "NULL", "null"]
@@ -21,6 +24,8 @@ NULLS = ["", "NULL", "null"]
 _DELIMITERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 16
 _COPY_BYTES = 1 << 20
+_UNPACKED_BYTES = 1 << 20
+"""From what size on a compressed CSV is decompressed once, instead of each time it is read."""
 _FAULT_LENGTH = 120
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -38,6 +43,8 @@ class Table:
     path: Path
     name: str
     rows: pl.LazyFrame
+    parts: CsvParts | None = None
+    """Set for a big CSV, whose rows can be asked for part by part."""
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the table's bytes, decompressed."""
@@ -74,14 +81,19 @@ def tables(path: Path, name: str) -> list[Table]:
             for member in _unzipped(path, name)
             for table in tables(member, f"{name}/{member.name}")
         ]
-    return [Table(path, name, _scan_csv(path, name, magic))]
+    return [_csv(path, name, magic)]
 
 
-def joined(parts: Sequence[Table]) -> pl.LazyFrame:
+def joined(found: Sequence[Table]) -> pl.LazyFrame:
     """Put the tables of one bill below each other; a column that one lacks is null there."""
-    if len(parts) == 1:
-        return parts[0].rows
-    return pl.concat([part.rows for part in parts], how="diagonal")
+    if len(found) == 1:
+        return found[0].rows
+    return pl.concat([table.rows for table in found], how="diagonal")
+
+
+def parts(found: Sequence[Table]) -> CsvParts | None:
+    """Give the parts of a bill that is one big CSV."""
+    return found[0].parts if len(found) == 1 else None
 
 
 def said(error: Exception) -> str:
@@ -107,15 +119,15 @@ def _scan_parquet(path: Path, name: str) -> pl.LazyFrame:
     return rows
 
 
-def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
+def _csv(path: Path, name: str, magic: bytes) -> Table:
     header, line_end = _header(path, name, magic)
     separator = max(_DELIMITERS, key=header.count)
-    is_lone_cr, is_plain = line_end == _LONE_CR, magic[:2] not in _COMPRESSIONS
-    parts = whole_rows.parts(path, header, separator) if is_plain and not is_lone_cr else []
-    height = 0 if parts else _demand_whole_rows(path, name, magic, separator)
+    is_lone_cr = line_end == _LONE_CR
     try:
-        if parts:
-            return csv_parts.scan(path, parts, separator, NULLS)
+        in_parts = None if is_lone_cr else _in_parts(path, magic, header, separator)
+        if in_parts:
+            return Table(path, name, in_parts.scan(), in_parts)
+        height = _demand_whole_rows(path, name, magic, separator)
         rows = pl.scan_csv(
             path,
             separator=separator,
@@ -132,7 +144,30 @@ def _scan_csv(path: Path, name: str, magic: bytes) -> pl.LazyFrame:
             )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{name}: cannot be read as CSV ({said(error)}); fetch it again") from None
-    return rows
+    return Table(path, name, rows)
+
+
+def _in_parts(path: Path, magic: bytes, header: str, separator: str) -> CsvParts | None:
+    """Open a big CSV in parts; None for one that has to be read, or refused, as a whole."""
+    if magic[:2] not in _COMPRESSIONS:
+        parts = whole_rows.parts(path, header, separator)
+        return CsvParts(path, parts, separator, NULLS) if parts else None
+    if path.stat().st_size < _UNPACKED_BYTES:
+        return None
+    folder = tempfile.TemporaryDirectory(dir=_unpacked().name)
+    plain = Path(folder.name) / "plain.csv"
+    found = None
+    try:
+        with _opened(path, magic) as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file, _COPY_BYTES)
+        found = _in_parts(plain, b"", header, separator)
+    except OSError:
+        pass  # torn, or no space: reading it where it lies says which
+    if found is None:
+        folder.cleanup()
+    else:
+        weakref.finalize(found, folder.cleanup)
+    return found
 
 
 def _demand_whole_rows(path: Path, name: str, magic: bytes, separator: str) -> int:

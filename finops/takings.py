@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops import attribution, charges, conditions, rules, trial
+from finops import charges, conditions, rules, trial
 from finops.errors import ConfigError
 from finops.organization import Organization
 from finops.partition import Partition
 from finops.rulebook import Rule
-from finops.trial import BILLED, CHARGES, CURRENCY, DEAREST, Attempt, Trial
+from finops.trial import BILLED, CHARGES, CURRENCY, DEAREST, Attempt, Trial, decided
 from finops.warehouse import Warehouse
 
 MOST_VALUES = 3
@@ -220,6 +220,6 @@ def charge(
         pl.col("x_ChargeId").alias(DEAREST),
     )
     valid = organization.on(partition.day)
-    decided = attribution.on_the_day(rules.decide(one, valid, {}), organization, partition)
+    sets = decided(one, organization, partition.day)
     facts = {name: value for name, value in rows.row(0, named=True).items() if value is not None}
-    return Trial(valid, decided), facts
+    return Trial(valid, sets), facts

@@ -7,6 +7,7 @@ dimension sets, and each knows how many charges and how much billed cost stand b
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 import polars as pl
@@ -95,13 +96,14 @@ def try_rules(
     when there are no charges.
     """
     stored = {*rules.columns(organization), *stored_columns(columns, organization), CURRENCY}
+    stored -= {focus.WORKLOAD}
     read = [
         _sets(warehouse, partition, sorted(stored)).with_columns(
             pl.lit(organization.era(partition.day)).alias(_ERA), pl.lit(partition.day).alias(_DAY)
         )
         for partition in demanded(warehouse, period)
     ]
-    return list(_decided(pl.concat(read), organization, sorted(stored)))
+    return list(_by_era(pl.concat(read), organization, sorted(stored)))
 
 
 def demanded(warehouse: Warehouse, period: str | None) -> list[Partition]:
@@ -194,7 +196,7 @@ def _sets(warehouse: Warehouse, partition: Partition, columns: Sequence[str]) ->
             pl.len().cast(pl.Int64).alias(CHARGES),
             cost.sum().alias(BILLED),
             cost.abs().max().alias(_LARGEST),
-            pl.col("x_ChargeId").sort_by(cost.abs(), pl.col("x_ChargeId")).last().alias(DEAREST),
+            pl.col("x_ChargeId").get(cost.abs().arg_max()).alias(DEAREST),
         )
     )
     provider, source = pl.lit(partition.provider), pl.lit(partition.source)
@@ -206,7 +208,7 @@ def _sets(warehouse: Warehouse, partition: Partition, columns: Sequence[str]) ->
 _LARGEST = "~largest"
 
 
-def _decided(
+def _by_era(
     sets: pl.DataFrame, organization: Organization, columns: Sequence[str]
 ) -> Iterator[Trial]:
     keys = ["provider", "source", *columns]
@@ -222,9 +224,15 @@ def _decided(
             .sort(pl.col(BILLED).abs(), DEAREST, descending=[True, False])
         )
         valid = organization.on(day)
-        decided = rules.decide(together, valid, {})
-        on_the_day = attribution.on_the_day(decided, organization, Partition("", "", "", day))
-        yield Trial(valid, on_the_day)
+        yield Trial(valid, decided(together, organization, day))
+
+
+def decided(sets: pl.DataFrame, organization: Organization, day: date) -> pl.DataFrame:
+    """Add to dimension sets of charges what the rules of `day` say when no workload held them."""
+    whole = sets.with_columns(pl.lit(None, pl.String).alias(focus.WORKLOAD))
+    found = rules.decide(whole, organization.on(day), {})
+    weights = attribution.weights(organization, day)
+    return attribution.on_the_day(found, weights, organization, day)
 
 
 def sums(sets: pl.DataFrame) -> dict[str, Decimal]:

@@ -43,10 +43,14 @@ SCHEMA = pl.Schema(
         "raw_row": pl.Int64(),  # 0-based place in that raw object
     }
 )
-"""The columns of a workload. `weight` is any unit (cost, minutes), the same within one resource."""
+"""The columns of a workload.
+
+`weight` is any unit (cost, minutes), the same within one resource, and stands for the whole time
+from `started_at` to `ended_at`: where a row is cut, each part keeps its share of it.
+"""
 
 _REQUIRED = ("workload_id", "kind", "started_at", "ended_at")
-_DAY = "day"
+_DAY, _WHOLE, _WHOLE_START = "day", "~whole", "~whole_start"
 _KEY = re.compile(r"workloads/day=([^/]+)/provider=([^/]+)/source=([^/]+)/part\.parquet")
 _MICROSECOND = pl.duration(microseconds=1)
 
@@ -94,14 +98,36 @@ def write(told: Iterable[Told], delivery: Delivery, warehouse: Warehouse) -> Lis
 
 def read(warehouse: Warehouse, window: Window) -> pl.LazyFrame:
     """Open the workloads of every source in `window`, with the columns `provider` and `source`."""
-    frames = [pl.LazyFrame(schema={**SCHEMA, "provider": pl.String(), "source": pl.String()})]
-    for key in warehouse.list(f"{WORKLOADS}/"):
-        found = _KEY.fullmatch(key)
-        if found and window.start <= date.fromisoformat(found[1]) < window.end:
-            named = {"provider": pl.lit(found[2]), "source": pl.lit(found[3])}
-            held = pl.scan_parquet(warehouse.local(key), glob=False)
-            frames.append(held.with_columns(**named))
-    return pl.concat(frames)
+    return Shelf(warehouse).read(window)
+
+
+class Shelf:
+    """The workloads of a warehouse, listed once: for those who look at many days."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._paths: dict[str, Path] = {}
+        self._found = [
+            found for key in warehouse.list(f"{WORKLOADS}/") if (found := _KEY.fullmatch(key))
+        ]
+
+    def read(self, window: Window) -> pl.LazyFrame:
+        """Do as the function `read` does."""
+        frames = [pl.LazyFrame(schema={**SCHEMA, "provider": pl.String(), "source": pl.String()})]
+        for found in self._found:
+            if window.start <= date.fromisoformat(found[1]) < window.end:
+                named = {"provider": pl.lit(found[2]), "source": pl.lit(found[3])}
+                held = pl.scan_parquet(self._local(found[0]), glob=False)
+                frames.append(held.with_columns(**named))
+        return pl.concat(frames)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def _local(self, key: str) -> Path:
+        if key not in self._paths:
+            self._paths[key] = self._warehouse.local(key)
+        return self._paths[key]
 
 
 def _read(told: Told) -> pl.DataFrame:
@@ -136,9 +162,31 @@ def _within(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
         .with_columns(
             pl.max_horizontal(start, midnight).alias("started_at"),
             pl.min_horizontal(end, midnight.dt.offset_by("1d")).alias("ended_at"),
+            start.alias(_WHOLE_START),
+            (end - start).alias(_WHOLE),
         )
+        .with_columns(_share_of_weight().alias("weight"))
+        .drop(_WHOLE_START, _WHOLE)
         .sort(_DAY, *SCHEMA.names())
     )
+
+
+def _share_of_weight() -> pl.Expr:
+    """Give a row that was cut its share of the weight, by time.
+
+    Differences between what stands for the whole up to the end and up to the start add up to it.
+    """
+    whole = pl.col(_WHOLE).to_physical()
+    atoms = money.to_atoms(pl.col("weight"))
+
+    def until(time: str) -> pl.Expr:
+        passed = (pl.col(time) - pl.col(_WHOLE_START)).to_physical()
+        whole_times, rest = atoms // whole, atoms % whole
+        return whole_times * passed + rest * passed // whole
+
+    is_cut = (pl.col("ended_at") - pl.col("started_at")).to_physical() < whole
+    part = money.from_atoms(until("ended_at") - until("started_at"))
+    return pl.when(is_cut).then(part).otherwise("weight")
 
 
 def _publish(

@@ -10,6 +10,7 @@ from finops.errors import FinopsError
 from finops.installation import Installation
 from finops.ledger import Appended
 from finops.partition import Window
+from flows.accrue import accrue_all
 from flows.attribute import attribute_window, sweep
 from flows.ingest import ingest_sources
 from flows.publish import billed_periods, still_changing
@@ -47,6 +48,8 @@ def run_cycle(
     if ingested.failures and not ingested.results:
         return Cycle((), (), (), (), ingested.failures)
     appended = attribute_window(config, window or sweep(today), now)
+    # What a bill has just replaced must be gone before anything is published.
+    accrued = accrue_all(config, now, without=[one.what for one in ingested.failures])
     evidence.show_coverage(config)
     evidence.show_reconciliation(ingested.results)
     periods = billed_periods(config, window or still_changing(today))
@@ -55,8 +58,15 @@ def run_cycle(
         evidence.show_report(page)
     sent, unsent = _alerted(config, periods, now)
     evidence.show_alerts(sent)
-    failures = (*ingested.failures, *appended.failures, *published.failures, *unsent)
-    return Cycle(ingested.results, appended.results, published.results, tuple(sent), failures)
+    failures = (
+        *ingested.failures,
+        *appended.failures,
+        *accrued.failures,
+        *published.failures,
+        *unsent,
+    )
+    posted = (*appended.results, *((accrued.appended,) if accrued.appended else ()))
+    return Cycle(ingested.results, posted, published.results, tuple(sent), failures)
 
 
 def _alerted(

@@ -14,6 +14,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from finops.config import Config
+from flows.accrue import accrue
 from flows.alert import alert
 from flows.attribute import attribute
 from flows.backfill import backfill
@@ -22,6 +23,7 @@ from flows.ingest import ingest
 from flows.publish import publish
 
 INGEST_AT = "5 * * * *"
+ACCRUE_AT = "* * * * *"
 FOLLOW_UP_AT = {"attribute": "15 * * * *", "publish": "20 * * * *", "alert": "25 * * * *"}
 
 # Never two at once, and none dropped: a slow hour makes the next one wait.
@@ -43,16 +45,23 @@ def deployments(config: Config, path: str) -> list[RunnerDeployment]:
         _deployment(flow, flow.name, {"config": path}, FOLLOW_UP_AT[flow.name])
         for flow in (attribute, publish, alert)
     ]
+    # Only where work is reported: a run a minute that finds nothing would fill the history.
+    if "sdk" in by_provider:
+        follow_up.append(_deployment(accrue, accrue.name, {"config": path}, ACCRUE_AT))
     # Filled in with every source, so that the form needs no knowledge of finops.toml.
     every = {"config": path, "sources": list(config.sources)}
     by_hand = [_deployment(flow, flow.name, every) for flow in (ingest, backfill)]
     return [*hourly, *follow_up, *by_hand, _deployment(cycle, cycle.name, {"config": path})]
 
 
+def _often(cron: str) -> str:
+    return "every-minute" if cron == ACCRUE_AT else "hourly"
+
+
 def _deployment(
     flow: Flow[..., None], name: str, parameters: dict[str, Any], cron: str | None = None
 ) -> RunnerDeployment:
-    schedules = [Cron(cron, timezone="UTC", slug="hourly")] if cron else None
+    schedules = [Cron(cron, timezone="UTC", slug=_often(cron))] if cron else None
     made = flow.to_deployment(
         name=name,
         parameters=parameters,

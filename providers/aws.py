@@ -17,6 +17,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from finops import gpus, money, regions, tabular
+from finops.distinct import once_each
 from finops.errors import DataError, Issue, ProviderError, Severity, Terminal, Transient
 from finops.partition import Window, period_of
 from finops.purse import Purse
@@ -229,7 +230,9 @@ class Aws:
         for kept in delivery.objects:
             if kept.receipt.get("kind") != _DATA:
                 continue
-            bill = Bill(kept, self.as_focus(tabular.scan(path(kept), kept.name), kept.name))
+            tables = tabular.tables(path(kept), kept.name)
+            rows = self.as_focus(tabular.joined(tables), kept.name)
+            bill = Bill(kept, rows, parts=tabular.parts(tables))
             month = kept.receipt.get("month")
             yield billing_months.placed(bill, [month]) if month else bill
 
@@ -349,9 +352,7 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     if not meters or not {"ConsumedQuantity", "ConsumedUnit"} <= set(names):
         return rows
     meter = pl.when(pl.col("ChargeCategory") == "Usage").then(pl.coalesce(meters))
-    instance_type = pl.coalesce(
-        meter.str.extract(_INSTANCE_HOURS), meter.str.extract(_SAGEMAKER_HOURS)
-    )
+    instance_type = meter.map_batches(_instance_types, pl.String(), is_elementwise=True)
     is_hours = pl.col("ConsumedUnit").str.to_lowercase().is_in(_HOURS)
     quantity = pl.col("ConsumedQuantity").cast(pl.String).cast(money.DTYPE, strict=False)
     services = [pl.col(column).is_in(_SURCHARGES) for column in _SERVICES if column in names]
@@ -361,6 +362,16 @@ def _with_gpus(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     typed = rows.with_columns(instance_type.alias("x_InstanceType"))
     listed = pl.col("x_InstanceType").str.strip_prefix(_SAGEMAKER)
     return typed.with_columns(gpus.columns("aws", listed, hours))
+
+
+def _instance_types(meters: pl.Series) -> pl.Series:
+    """Read the instance type from the name of a meter that counts its hours."""
+
+    def read(names: pl.Series) -> pl.Series:
+        found = [names.str.extract(_INSTANCE_HOURS), names.str.extract(_SAGEMAKER_HOURS)]
+        return pl.select(pl.coalesce(found)).to_series()
+
+    return once_each(meters, read)
 
 
 def _with_regions(rows: pl.LazyFrame) -> pl.LazyFrame:

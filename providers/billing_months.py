@@ -21,6 +21,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops import charges, checks, money, normalize
+from finops.csv_parts import CsvParts
 from finops.errors import Issue, Severity
 from finops.partition import Window
 from providers.base import Bill
@@ -45,9 +46,12 @@ def placed(bill: Bill, months: Sequence[str], elsewhere: Sequence[str] = ()) -> 
         taken = [Window.of_period(month).start for month in elsewhere]
         is_here = place.month.is_in(taken).not_().fill_null(value=True)
         rows = rows.with_row_index(normalize.GIVEN_ROW).filter(is_here)
+    here = replace(bill, rows=rows)
+    if bill.parts is not None and not _names_another(here, bill.parts, place):
+        return here
     count, amounts = _moved(replace(bill, rows=rows.filter(place.is_moved)))
     if not count:
-        return replace(bill, rows=rows)
+        return here
     issue = Issue(bill.raw.name, _said(count, amounts, months), Severity.WARNING)
     return replace(bill, rows=rows.with_columns(place.columns()), issues=(*bill.issues, issue))
 
@@ -113,10 +117,19 @@ def _typed(day: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return day.cast(dtype) if dtype.is_temporal() else day.dt.strftime("%Y-%m-%dT00:00:00Z")
 
 
+def _names_another(bill: Bill, parts: CsvParts, place: _Place) -> bool:
+    """Look whether any row is to be moved, at the few distinct periods of a big CSV."""
+    distinct = bill.rows.select(_START, _CHARGED).unique()
+    with charges.reading(bill.raw.name):
+        periods = pl.concat(piece.rows for piece in parts.each(distinct)).unique()
+        return not periods.filter(place.is_moved).is_empty()
+
+
 def _moved(bill: Bill) -> tuple[int, charges.Totals]:
     """Count the rows of a bill, and their money by currency."""
     count, amounts = 0, dict[str, Decimal]()
-    for batch in charges.stream(bill.rows.select(normalize.CORE), bill.raw.name):
+    rows = bill.rows.select(normalize.CORE)
+    for batch in charges.stream(rows, bill.raw.name, parts=bill.parts):
         count += len(batch)
         for currency, amount in charges.billed(batch).items():
             amounts[currency] = amounts.get(currency, Decimal(0)) + amount

@@ -15,12 +15,11 @@ from finops.config import Config
 from finops.errors import ConfigError, DataError, Issue, WarehouseError
 from finops.partition import Window
 from finops.raw import RawStore
+from finops.reconciliation import RECEIPTS
 from finops.warehouse import Warehouse
 from finops.workloads import Listed
 from providers import registry
 from providers.base import ChargeProvider, WorkloadProvider
-
-RECEIPTS = "ingests"
 
 
 @dataclass(frozen=True, slots=True)

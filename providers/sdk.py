@@ -38,9 +38,10 @@ class SdkSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one file holds: the lines that may be kept, and what is wrong with it."""
+    """What one file holds: the lines that may be kept, the events, and what is wrong with it."""
 
     content: bytes
+    events: list[Event]
     issues: list[Issue]
 
 
@@ -91,6 +92,15 @@ class Sdk:
             if rows:
                 schema = {name: workloads.SCHEMA[name] for name in rows[0]}
                 yield Told(raw, pl.LazyFrame(rows, schema=schema))
+
+    def reported(self, now: datetime) -> Folded:
+        """Read what is reported up to `now`, as `workloads` would, and keep nothing of it."""
+        heard = [
+            Heard(event, name, row)
+            for name, found in self._read()
+            for row, event in enumerate(found.events)
+        ]
+        return reported.fold(heard, self._grace, now)
 
     def _folded(self, objects: Iterable[RawObject], path: Callable[[RawObject], Path]) -> Folded:
         heard: list[Heard] = []
@@ -146,7 +156,7 @@ def _read(content: bytes, name: str, where: str) -> _Read:
         issues.append(
             Issue(where, "its gzip data break off; what came before was read", Severity.INFO)
         )
-    return _Read(kept, issues)
+    return _Read(kept, [found for found in events if isinstance(found, Event)], issues)
 
 
 def _bad_lines(events: Sequence[Event | NoEvent | None], where: str) -> Iterator[Issue]:

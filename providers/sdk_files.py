@@ -1,8 +1,9 @@
 """Where reported events lie: a folder, or a bucket with a prefix."""
 
+import os
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,10 @@ class Files(Protocol):
     def names(self) -> list[str]: ...
 
     def read(self, name: str) -> bytes: ...
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put a file, over an older one if need be; when this returns, it is there whole."""
+        ...
 
 
 class Folder:
@@ -41,6 +46,24 @@ class Folder:
         except OSError as error:
             raise Terminal(
                 f"{self._root / name}: cannot be read ({error.strerror or error}); grant read access"
+            ) from None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put a file; raises `Terminal` when it cannot be written, and the older one stays."""
+        made = self._root / f".{name}.{os.getpid()}.tmp"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with made.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(self._root / name)
+        except OSError as error:
+            with suppress(OSError):
+                made.unlink()
+            raise Terminal(
+                f"{self._root / name}: cannot be written ({error.strerror or error}); free some "
+                f"space or grant write access"
             ) from None
 
 
@@ -68,6 +91,10 @@ class Bucket:
                 for entry in page.get("Contents", ())
             ]
         return sorted(key.removeprefix(self._prefix) for key in keys if key.endswith(SUFFIXES))
+
+    def replace(self, name: str, content: bytes) -> None:
+        with _faults_of_s3(f"{self._url}/{name}", "s3:PutObject"):
+            self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{name}", Body=content)
 
     def read(self, name: str) -> bytes:
         with _faults_of_s3(f"{self._url}/{name}"):
@@ -102,22 +129,22 @@ def plain(name: str, content: bytes) -> tuple[bytes, bool]:
 
 
 @contextmanager
-def _faults_of_s3(place: str) -> Iterator[None]:
+def _faults_of_s3(place: str, needed: str = "s3:ListBucket and s3:GetObject") -> Iterator[None]:
     """Turn faults of S3 into ours."""
     from botocore import exceptions as aws
 
     try:
         yield
     except (aws.ClientError, aws.BotoCoreError) as error:
-        raise _fault(place, error, (aws.HTTPClientError, aws.ConnectionError)) from error
+        lost = isinstance(error, aws.HTTPClientError | aws.ConnectionError)
+        raise _fault(place, error, needed, is_lost=lost) from error
 
 
-def _fault(place: str, error: Any, lost: tuple[type[Exception], ...]) -> ProviderError:
+def _fault(place: str, error: Any, needed: str, *, is_lost: bool) -> ProviderError:
     told = getattr(error, "response", {}).get("ResponseMetadata", {})
     status = int(told.get("HTTPStatusCode", 0))
-    if isinstance(error, lost) or status == _TOO_MANY or status >= _SERVER_FAULT:
+    if is_lost or status == _TOO_MANY or status >= _SERVER_FAULT:
         return Transient(f"{place}: {error}; check the network, or wait for the next run")
     return Terminal(
-        f"{place}: {error}; check the name, and grant s3:ListBucket and s3:GetObject to the "
-        f"credentials in use"
+        f"{place}: {error}; check the name, and grant {needed} to the credentials in use"
     )

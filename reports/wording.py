@@ -47,7 +47,11 @@ def remedy(reason: str) -> str | None:
     """Say what would have caught a charge that is unallocated for `reason`.
 
     `reason` is as attribution writes it; `None` when it is one that attribution does not write.
+    Who held the resource comes before a colon: `pod web/api: no tag team, and no other rule …`.
     """
+    _, held, why = reason.partition(": ")
+    if held and not reason.startswith(("tag ", "no ", "cost center ")):
+        return remedy(why)
     if reason.endswith(" names no cost center"):
         return "the tag spelled as a cost center's id, or this spelling as one of its aliases"
     if reason.startswith("no tag "):

@@ -6,6 +6,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
 from finops import coverage, money, quarantine
+from finops.accruals import Accrued
 from finops.installation import Installation
 from providers.intake import Taken
 from reports.alerts import Sent
@@ -53,6 +54,26 @@ def show_reconciliation(taken: Sequence[Taken]) -> None:
     ]
     if rows:
         create_table_artifact(key="reconciliation", table=rows, description="Provider totals")
+
+
+def show_estimates(accrued: Sequence[Accrued]) -> None:
+    """Show how far estimates were from the bills that replaced them."""
+    if FlowRunContext.get() is None:
+        return
+    rows = [
+        {
+            "source": one.source,
+            "provider": each.provider,
+            "currency": each.currency,
+            "estimated": money.text(each.estimated),
+            "billed": money.text(each.billed),
+            "error": money.text(each.error),
+        }
+        for one in accrued
+        for each in one.compared
+    ]
+    if rows:
+        create_table_artifact(key="estimates", table=rows, description="Estimates against bills")
 
 
 def show_report(published: Published) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from finops import attribution, charges, config, organization
+from finops import attribution, charges, config, holding, organization
 from finops.config import Config
 from finops.organization import Organization
 from finops.partition import Window
 from finops.warehouse.local import LocalWarehouse
+from finops.workloads import Shelf
 from providers import intake
 from providers.intake import Taken, Taking
 
@@ -45,9 +46,12 @@ def company(folder: Path) -> Company:
         name: intake.take(settings, warehouse, Taking(name, MONTH)) for name in settings.sources
     }
     billed, allocated = [], []
+    shelf = Shelf(warehouse)
     for partition in charges.partitions(warehouse):
         rows = charges.read(warehouse, partition)
-        found = attribution.allocate(rows, people, partition).collect()
+        relevant = holding.relevant(rows, shelf)
+        held = None if relevant is None else relevant.holding(rows)
+        found = attribution.allocate(rows, people, partition, held).collect()
         attribution.proven(rows, found.lazy(), str(partition))
         billed.append(rows.with_columns(source=pl.lit(partition.source)).collect())
         allocated.append(found)

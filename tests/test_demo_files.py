@@ -286,11 +286,41 @@ def test_terminated_pod_is_gone_from_the_list_and_found_by_its_id(company: Compa
 
 
 def test_shared_cluster_is_divided_as_the_readme_says(company: Company) -> None:
-    shared = company.allocations.filter(pl.col("rule") == "shared-cluster")
-    sums = dict(shared.group_by("cost_center").agg(pl.col("effective_cost").sum()).iter_rows())
     people = company.organization.cost_centers
-    expected = {people[id_].name: shown(amount) for id_, amount in sums.items()}
-    assert {row[0]: row[2] for row in table("team | share")} == expected
+    pods = company.allocations.filter(pl.col("reason").str.starts_with("pod "))
+    rest = company.allocations.filter(pl.col("rule") == "shared-cluster")
+    held, shared = (
+        dict(each.group_by("cost_center").agg(pl.col("effective_cost").sum()).iter_rows())
+        for each in (pods, rest)
+    )
+    expected = {
+        people[id_].name: (shown(held[id_]), shown(amount), shown(held[id_] + amount))
+        for id_, amount in shared.items()
+    }
+    listed = table("team | its pods held")
+    assert {row[0]: (row[1], row[3], row[4]) for row in listed} == expected
+
+
+def test_what_nobody_held_is_idle(company: Company) -> None:
+    idle = company.allocations.filter(pl.col("step") == "idle")
+    whose = idle.group_by("rule").agg(pl.col("resource").unique(), pl.col("cost_center").unique())
+    told = {rule: (set(resources), set(centers)) for rule, resources, centers in whose.iter_rows()}
+    assert told.pop("idle.owners.foundation_models") == (
+        {"i5t2instruct01"},
+        {"foundation_models"},
+    )
+    assert told.pop("project-tag") == ({"n1g7nightvision"}, {"night_vision"})
+    machines, teams = told.pop("shared-cluster")
+    assert machines == {"i-0orion-reserved-1", "i-0orion-reserved-2", "i-0orion-burst"}
+    assert teams == set(company.organization.splits["orion"].members)
+    assert told == {}
+
+
+def test_entries_say_what_the_readme_quotes(company: Company) -> None:
+    quoted = re.findall(r"`((?:pod|nobody) [^`]*held[^`]*)`", README)
+    assert len(quoted) == 2
+    reasons = set(company.allocations["reason"])
+    assert {each.replace("\n", " ") for each in quoted} <= reasons
 
 
 def test_h100_prices_differ_as_the_readme_says(company: Company) -> None:

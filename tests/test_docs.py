@@ -108,6 +108,16 @@ def test_the_rules_in_the_docs_are_an_organization() -> None:
     assert len(made.rules) == 3
 
 
+def test_the_rules_page_is_an_organization_with_its_lists(tmp_path: Path) -> None:
+    text = "\n".join(body for page, body in blocks("toml") if page == "docs/rules.md")
+    (tmp_path / "accounts.csv").write_text("account,owner\n111,web\n", encoding="utf-8")
+    (tmp_path / "organization.toml").write_text(text, encoding="utf-8")
+    made = organization.load(tmp_path / "organization.toml")
+    assert [rule.id for rule in made.rules] == [
+        *("training", "web-accounts", "app-tag", "sandboxes", "maps-until-summer", "maps"),
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):

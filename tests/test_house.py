@@ -19,6 +19,7 @@ MODULE_LINES_MOST = 400
 FUNCTION_LINES_MOST = 70
 BANNED_NAMES = {"utils", "util", "helper", "helpers", "manager", "misc", "common"}
 SHARED_BY_PROVIDERS = {
+    "accruing",
     "base",
     "billing_months",
     "http",

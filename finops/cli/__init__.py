@@ -11,7 +11,8 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 # The order of these imports is the order of the commands in the help.
 # isort: off
-from finops.cli import setup, work, coverage, look, changes, rules, rule_changes, ledger, exchange
+from finops.cli import setup, work, tracking, coverage, look, changes, rules, rule_changes
+from finops.cli import ledger, exchange
 
 # isort: on
 from finops.cli.options import app
@@ -29,6 +30,7 @@ __all__ = [
     "rule_changes",
     "rules",
     "setup",
+    "tracking",
     "work",
 ]
 

@@ -8,9 +8,9 @@ import polars as pl
 import typer
 from rich.text import Text
 
+from finops import accruals, money, quarantine, steps, trial, virtual_tags
 from finops import coverage as covering
 from finops import fixes as fixing
-from finops import money, quarantine, trial, virtual_tags
 from finops.cli import terminal
 from finops.cli.options import (
     CONFIG,
@@ -27,6 +27,7 @@ from finops.fixes import Fix
 from finops.installation import Installation
 from finops.organization import Organization
 from finops.settings import suggestion
+from finops.steps import StepSum
 
 _HEADINGS: Mapping[str, str] = {By.COST_CENTER: "cost center"}
 _BY = "provider, account, service, rule, cost-center, or a column or tag, such as Tags.env."
@@ -61,14 +62,31 @@ def coverage(
         _demand_some(installation, month)
     wholes = {each: covering.whole(_shares(lines, each)) for each in _currencies(lines)}
     fixes = fixing.fixes(installation.warehouse, entries, people, wholes)
+    decided, estimated = steps.by_step(entries), accruals.standing(entries)
     if json:
-        terminal.as_json(list(_as_json(lines, wholes, fixes, told_by, over)))
+        told = _as_json(lines, wholes, fixes, told_by, over)
+        nothing = Decimal(0)
+        terminal.as_json(
+            [
+                {
+                    **each,
+                    "by_step": _of(decided, each),
+                    "estimated": estimated.get(str(each["currency"]), nothing),
+                }
+                for each in told
+            ]
+        )
         return
     title = f"Coverage {month or 'of all periods'}"
     if isinstance(told_by, By) and told_by.is_outcome:
         _show_outcomes(title, lines, wholes, told_by, over, people)
     else:
         _show_parts(title, lines, wholes, told_by, over)
+    for currency, value in estimated.items():
+        terminal.show(f"{terminal.amount(value)} {currency} of it is estimated: not billed yet")
+    if told_by is By.PROVIDER and over is None:
+        terminal.show()
+        _show_steps(decided)
     if fixes:
         terminal.show()
         _show_fixes(fixes, wholes, people)
@@ -215,7 +233,7 @@ def _show_fixes(fixes: Sequence[Fix], wholes: Mapping[str, Share], people: Organ
             whole.unallocated,
             money.exact_sum(fix.amount for fix in fixes if fix.currency == currency),
         )
-        if rest > 0:
+        if rest:
             terminal.show((f"{terminal.amount(rest)} {currency} more is unallocated", "dim"))
 
 
@@ -231,6 +249,19 @@ def _told(fix: Fix) -> Text:
 def _hint(fix: Fix, people: Organization) -> str:
     center = people.cost_centers.get(fix.hint or "")
     return center.name if center else fix.hint or ""
+
+
+def _show_steps(decided: Sequence[StepSum]) -> None:
+    rows = [
+        (one.spoken, one.currency, terminal.amount(one.billed), terminal.amount(one.effective))
+        for one in decided
+    ]
+    columns = ["step", "currency", ">billed", ">effective cost"]
+    terminal.table("How it was decided", columns, rows)
+
+
+def _of(decided: Sequence[StepSum], told: Mapping[str, object]) -> list[dict[str, str]]:
+    return [one.as_json() for one in decided if one.currency == told["currency"]]
 
 
 def _as_json(

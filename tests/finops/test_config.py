@@ -89,7 +89,7 @@ def test_a_key_of_the_program_s_own_is_unknown(path: Path) -> None:
     assert found == [
         (
             "finops.toml: base: unknown key; write one of alerts, company, ledger, organization, "
-            "sources, warehouse"
+            "sources, tracking, warehouse"
         )
     ]
 

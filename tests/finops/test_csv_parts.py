@@ -1,3 +1,5 @@
+import gc
+import gzip
 import io
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import polars as pl
 import pytest
 
 from finops import tabular, whole_rows
+from finops.errors import DataError
 
 HEADERS = {"plain": "a,b,c", "twice": "a,b,a", "quoted": '"a, x",b,"c"', "marked": "\ufeffa,b,c"}
 LINES = [f'{n},"x ""{n % 7}"", y",{"NULL" if n % 3 else n}' for n in range(500)]
@@ -62,3 +65,43 @@ def test_bytes_that_are_no_text_are_told_as_of_any_file(tmp_path: Path) -> None:
     path.write_bytes(b"a,b\n" + b"1,2\n" * 1000 + b"\xff,2\n" + b"1,2\n" * 1000)
     with pytest.raises(pl.exceptions.ComputeError, match="invalid utf-8 sequence"):
         tabular.scan(path, "bill").collect()
+
+
+def test_a_query_is_answered_part_by_part_as_for_the_whole(tmp_path: Path) -> None:
+    (table,) = tabular.tables(written(tmp_path, "a,b,c"), "bill")
+    assert table.parts is not None
+    query = table.rows.select(pl.col("b") + pl.col("a"), "c").filter(pl.col("c").is_not_null())
+    pieces = list(table.parts.each(query))
+    assert len(pieces) > 1
+    assert sum(piece.height for piece in pieces) == 500
+    assert pl.concat(piece.rows for piece in pieces).equals(query.collect())
+    next(table.parts.each(query))  # whoever stops early leaves the table as it was
+    assert table.rows.collect().equals(at_once(table.path))
+
+
+def test_a_big_compressed_file_comes_in_parts_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tabular, "_UNPACKED_BYTES", 1)
+    plain = written(tmp_path, "a,b,c")
+    packed = tmp_path / "bill.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    (table,) = tabular.tables(packed, "bill")
+    assert table.parts is not None
+    assert table.rows.collect().equals(at_once(plain))
+    assert b"".join(table.blocks()) == plain.read_bytes()
+    before = set(Path(tabular._unpacked().name).iterdir())
+    del table
+    gc.collect()
+    assert len(before - set(Path(tabular._unpacked().name).iterdir())) == 1
+
+
+def test_a_torn_compressed_file_is_refused_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tabular, "_UNPACKED_BYTES", 1)
+    packed = tmp_path / "bill.csv.gz"
+    lines = "".join(f"{n},{n * n}\n" for n in range(20_000))
+    packed.write_bytes(gzip.compress(f"a,b\n{lines}".encode())[:-20])
+    with pytest.raises(DataError, match="is no complete CSV file"):
+        tabular.tables(packed, "bill")

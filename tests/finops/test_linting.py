@@ -120,6 +120,16 @@ def test_a_cost_center_that_only_tags_name_counts_as_used_when_they_do(tmp_path:
     assert found(tmp_path / "billed", text, BILL) == [(Fault.UNUSED, "cost center web")]
 
 
+def test_a_cost_center_of_another_time_is_not_missed(tmp_path: Path) -> None:
+    text = """
+    cost_centers.gone = { type = "team", name = "Gone", valid_to = 2026-10-01 }
+    cost_centers.later = { type = "team", name = "Later", valid_from = 2026-11-01 }
+    cost_centers.now = { type = "team", name = "Now", valid_from = 2026-10-31 }
+    splits.s = { method = "even", among = ["ml", "web"] }
+    """ + rule("split", "{ ServiceName = true }", 'split = "s"')
+    assert found(tmp_path, text, BILL) == [(Fault.UNUSED, "cost center now")]
+
+
 def test_a_line_of_a_virtual_tag_below_one_that_takes_all_is_unreachable(tmp_path: Path) -> None:
     text = """
     [[virtual_tags.env]]

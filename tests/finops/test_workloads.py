@@ -121,3 +121,11 @@ def test_no_second_is_lost_or_doubled(
     inside = sum(max(0, min(start + long, 3 * 24 * 60) - max(start, 0)) for start, long in spans)
     found = read(warehouse).select((pl.col("ended_at") - pl.col("started_at")).sum() / minute)
     assert (found.item() or 0) == inside
+
+
+def test_a_weight_is_cut_with_the_time_it_stands_for(warehouse: LocalWarehouse) -> None:
+    written(warehouse, held(at(1, 18), at(2, 12)) | {"weight": Decimal(1)})
+    assert read(warehouse)["weight"].to_list() == [
+        Decimal("0.333333333333333333"),
+        Decimal("0.666666666666666667"),
+    ]

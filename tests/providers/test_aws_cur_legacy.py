@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from finops import charges, tabular, whole_rows
 from finops.errors import Terminal
-from finops.normalize import canonical_json
+from finops.normalize import ROW, canonical_json
 from finops.raw import RawStore
 from providers.aws import Aws, AwsSettings
 from providers.aws_cur_legacy import cur_name
@@ -124,3 +125,19 @@ def test_folders_of_the_reports_own_name(
 )
 def test_names(legacy_column: str, cur_column: str) -> None:
     assert cur_name(legacy_column) == cur_column
+
+
+def test_a_report_read_in_parts_gives_the_same_rows_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_rows, "_PART_BYTES", 5000)
+    header, *lines = gzip.decompress(legacy()).splitlines(keepends=True)
+    path = tmp_path / "report.csv"
+    path.write_bytes(header + b"".join(lines * 20))
+    (table,) = tabular.tables(path, "report")
+    rows = Aws.as_focus(table.rows, "report")
+    at_once = pl.concat(charges.stream(rows, "report"))
+    batches = list(charges.stream(rows, "report", batch_rows=100, parts=table.parts))
+    assert at_once.get_column(ROW).is_sorted() is False, "some commitment was not used"
+    assert {len(batch) for batch in batches[:-1]} == {100}
+    assert_frame_equal(pl.concat(batches), at_once)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finops import charges
+from finops import charges, tabular, whole_rows
 from finops.charges import Bill, Ingested
 from finops.errors import DataError, Severity
 from finops.normalize import canonical
@@ -240,3 +240,22 @@ def test_an_empty_month_beside_a_filled_one(tmp_path: Path) -> None:
     assert taken.billed == {"EUR": BILLED}
     assert {each.period for each in taken.partitions} == {"2026-10"}
     assert stored(tmp_path) == {"2026-10": BILLED}
+
+
+@pytest.mark.parametrize("start", ["2026-10-01T00:00:00Z", "2026-09-01T00:00:00Z"])
+def test_a_big_file_is_looked_at_in_parts(
+    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_rows, "_PART_BYTES", 1000)
+    day = "2026-10-05T00:00:00Z"
+    rows = bill(*[("2026-10-01T00:00:00Z", day)] * 100, (start, day)).rows.collect()
+    path = tmp_path / "bill.csv"
+    rows.write_csv(path)
+    (table,) = tabular.tables(path, "bill")
+    assert table.parts is not None
+    big = Bill(RAW, table.rows, parts=table.parts)
+    found = billing_months.placed(big, ["2026-10"])
+    expected = billing_months.placed(Bill(RAW, rows.lazy()), ["2026-10"])
+    assert found.issues == expected.issues
+    assert found.rows.collect().equals(expected.rows.collect())
+    assert found.parts is table.parts

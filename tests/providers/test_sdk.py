@@ -12,12 +12,14 @@ import pytest
 import tomli_w
 from pydantic import ValidationError
 
-from finops import config, workloads
+from finops import config, sending, workloads
 from finops.errors import DataError, Severity, Terminal
 from finops.partition import Window
 from finops.raw import Delivery, RawStore
+from finops.reported import Event, What
+from finops.spool import Spool
 from finops.warehouse.local import LocalWarehouse
-from providers import intake
+from providers import intake, sdk_files
 from providers.intake import Taking
 from providers.sdk import Sdk, SdkSettings
 from tests.finops.company import snapshot
@@ -181,6 +183,34 @@ def test_a_bucket_is_read_like_a_folder(bucket: Bucket, store: RawStore) -> None
     delivery = sdk.fetch(WINDOW, store)
     assert delivery.issues == ()
     assert rows(sdk, delivery, store).height == 2
+
+
+def test_what_lies_in_a_spool_is_sent_to_a_bucket_and_read_there(
+    bucket: Bucket, store: RawStore, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.append(Event("a", What.START, "sent-1", _at(8)))
+    sent = sending.send(spool.folder, sdk_files.opened(tmp_path, f"s3://{bucket.name}/sent"))
+    assert sent.copied == 1
+    spool.append(Event("b", What.END, "sent-1", _at(9)))
+    spool.close()
+    sending.send(spool.folder, sdk_files.opened(tmp_path, f"s3://{bucket.name}/sent"))
+    assert not list(spool.folder.glob("*.jsonl"))
+    sdk = Sdk("reports", SdkSettings(path=f"s3://{bucket.name}/sent"), Path())
+    found = rows(sdk, sdk.fetch(WINDOW, store), store)
+    assert found.select("workload_id", "started_at", "ended_at").rows() == [
+        ("sent-1", _at(8), _at(9))
+    ]
+
+
+@pytest.mark.parametrize("path", ["s3://no-such-bucket/sent", "a-file"])
+def test_what_cannot_be_sent_stays(bucket: Bucket, path: str, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_bytes(b"no folder")
+    spool = Spool(tmp_path / "spool")
+    spool.append(Event("a", What.START, "w", _at(8)))
+    with pytest.raises(Terminal, match=r"s3:PutObject|grant write access"):
+        sending.send(spool.folder, sdk_files.opened(tmp_path, path))
+    assert len(list(spool.folder.glob("*.jsonl"))) == 1
 
 
 def test_a_bucket_out_of_reach_says_what_to_grant(bucket: Bucket, store: RawStore) -> None:

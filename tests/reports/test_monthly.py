@@ -53,6 +53,19 @@ def test_nothing_is_fetched_and_nothing_runs(page: str) -> None:
     assert not re.search(r"https?://", page)
 
 
+def test_it_is_told_how_it_was_decided_when_workloads_explain_some_of_it(page: str) -> None:
+    assert "How it was decided" not in page
+    steps = [("5", "workload"), ("2", "idle"), ("4", "rule"), ("1", "workload")]
+    made = statement([entry(billed, step=step, cost_center="web") for billed, step in steps])
+    table = section(render(made), "How it was decided")
+    assert re.findall(r'scope="row">([^<]+)<', table) == [
+        "Held by workloads",
+        "Idle: held by nobody",
+        "By rules",
+    ]
+    assert body_rows(table) == [[Decimal(each)] * 2 for each in (6, 2, 4)]
+
+
 def test_a_hostile_name_is_text() -> None:
     made = statement([entry("5", cost_center=HOSTILE, service_provider=HOSTILE, service=HOSTILE)])
     shown = render(made)

@@ -62,6 +62,14 @@ def test_a_closed_cost_center_has_a_remedy() -> None:
     assert found == "a rule that names a cost center which exists on that day"
 
 
+def test_a_pod_of_nobody_has_the_remedy_of_its_tags() -> None:
+    why = "no tag team, and no other rule matches"
+    assert wording.remedy(f"pod web/api: {why}") == wording.remedy(why) is not None
+    assert wording.remedy(f"job ci: build: {why}") == wording.remedy(why)
+    named = "tag team = 'a: b' names no cost center"
+    assert wording.remedy(f"idle: {named}") == wording.remedy(named) is not None
+
+
 def test_an_unknown_reason_has_none() -> None:
     assert wording.remedy("told by hand") is None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from northlight import month
 from northlight.work import Documents, Work
@@ -62,6 +63,8 @@ _LOADS = {
         _Load("eval-gate", "evaluation", "evaluation", 2, False, True, 6, "0.58"),
     ),
 }
+_COST_CENTERS = {"sim": "simulation", "foundation-models": "foundation_models"}
+"""The cost centers of teams that the cluster's labels spell otherwise."""
 IDLEST = "planning/notebook-planner-0"
 """The pod that holds a GPU all month and hardly uses it."""
 
@@ -94,6 +97,18 @@ class _Held:
 def work() -> list[Work]:
     """List what was held, and what was idle."""
     return [held.work() for held in _month()]
+
+
+def held_gpu_hours(resource: str, day: datetime) -> dict[str, Fraction]:
+    """Give the GPU-hours that the pods of each team held of a machine on a day."""
+    held: dict[str, Fraction] = {}
+    for node in _LOADS:
+        for one in _of_node(node, day) if node.resource == resource else ():
+            if one.load is not None:
+                team = _COST_CENTERS.get(one.load.team, one.load.team)
+                seconds = _duration(one.hours) // timedelta(seconds=1)
+                held[team] = held.get(team, Fraction(0)) + Fraction(one.gpus * seconds, 3600)
+    return held
 
 
 def documents() -> Documents:

@@ -15,6 +15,7 @@ Bills = Mapping[str, Sequence[Line]]
 Sums = dict[tuple[str, str], Fraction]
 """Effective cost by (cost center, currency), without what is below."""
 
+_CLUSTER = f"{SPLIT}orion"
 _CENT = Decimal("0.01")
 _TENTH = Decimal("0.1")
 _PRICE_QUANTUM = Decimal("0.001")
@@ -96,7 +97,7 @@ def told(
 def _by_center(company: _Company, lines: Iterable[Line]) -> Sums:
     sums: Sums = {}
     for line in lines:
-        for center, share in company.carriers(line.owner).items() if line.owner else ():
+        for center, share in _carriers(company, line).items() if line.owner else ():
             key = (center, line.currency)
             sums[key] = sums.get(key, Fraction(0)) + Fraction(line.effective) * share
     return sums
@@ -180,12 +181,43 @@ def _commitment(lines: Sequence[Line]) -> dict[str, str]:
     return {"plan": _plain(bought), "plan_used": _plain(bought - lost), "plan_unused": _plain(lost)}
 
 
+def _carriers(company: _Company, line: Line) -> dict[str, Fraction]:
+    """Give who carries a line: pods that held a machine of the cluster, before anybody else."""
+    held = _held(line)
+    rest = 1 - sum(held.values(), Fraction(0))
+    parts = dict(held)
+    for center, share in company.carriers(line.owner or "").items():
+        parts[center] = parts.get(center, Fraction(0)) + share * rest
+    return parts
+
+
+def _held(line: Line) -> dict[str, Fraction]:
+    """Give the shares of a line that pods held; none when it is not for a machine of the cluster."""
+    if line.owner != _CLUSTER or not line.gpu_hours:
+        return {}
+    day = line.cells["ChargePeriodStart"]
+    held = orion.held_gpu_hours(str(line.cells["ResourceId"]), day)
+    return {team: hours / Fraction(line.gpu_hours) for team, hours in held.items()}
+
+
 def _cluster(company: _Company, lines: Sequence[Line]) -> str:
-    owner = f"{SPLIT}orion"
-    total = sum((line.effective for line in lines if line.owner == owner), Decimal(0))
+    """Tell for each team what its pods held, its agreed share of the rest, and both together."""
+    mine = [line for line in lines if line.owner == _CLUSTER]
+    held: dict[str, Fraction] = {}
+    for line in mine:
+        for team, share in _held(line).items():
+            held[team] = held.get(team, Fraction(0)) + share * Fraction(line.effective)
+    total = sum((Fraction(line.effective) for line in mine), Fraction(0))
+    rest = total - sum(held.values(), Fraction(0))
     return "\n".join(
-        _row(company.centers[center]["name"], f"{share * 100} %", _plain(Fraction(total) * share))
-        for center, share in sorted(company.carriers(owner).items(), key=lambda pair: -pair[1])
+        _row(
+            company.centers[center]["name"],
+            _plain(held[center]),
+            f"{share * 100} %",
+            _plain(rest * share),
+            _plain(held[center] + rest * share),
+        )
+        for center, share in sorted(company.carriers(_CLUSTER).items(), key=lambda pair: -pair[1])
     )
 
 
