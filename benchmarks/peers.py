@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from finops import rules
+from finops import rules, splits
 from finops.attribution import MEASURES
 from finops.conditions import Condition, Pattern
 from finops.organization import Organization
@@ -88,9 +88,10 @@ def _run(organization: Organization, decided: str, to: Path) -> None:
 
 def _parts(organization: Organization) -> Iterator[tuple[str, str, str, str, int, int]]:
     """List what each outcome means: a cost center as a whole, or the parts of a split."""
+    shares = splits.shares(organization.splits, lambda _: True)
     for rule in organization.rules:
         if rule.split:
-            for center, num, den in organization.splits[rule.split].weights:
+            for center, num, den in shares[rule.split]:
                 yield rule.id, "split", rule.id, center, num, den
         elif rule.cost_center:
             yield rule.id, "rule", rule.id, rule.cost_center, 1, 1

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops import explained, focus, holding, money, rules, wording
+from finops import explained, focus, holding, money, rules, splits, wording
 from finops.errors import FinopsError
 from finops.explained import PAIR, Weights
 from finops.held import SPELL
@@ -259,16 +259,8 @@ def weights(organization: Organization, day: date) -> Weights:
 
     The others share what would have been the part of one that does not exist.
     """
-    found = {}
-    for name, split in organization.splits.items():
-        valid = [
-            (center, share)
-            for center, share, _ in split.weights
-            if organization.cost_centers[center].valid_on(day)
-        ]
-        whole = sum(share for _, share in valid)
-        found[name] = [(center, share, whole) for center, share in valid]
-    return found
+    centers = organization.cost_centers
+    return splits.shares(organization.splits, lambda each: centers[each].valid_on(day))
 
 
 def _parts(words: pl.DataFrame, split_weights: Weights) -> pl.DataFrame:

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from finops import money
 from finops.errors import ConfigError
 from finops.identity import slug
-from finops.organization import CURRENCY_PATTERN, CostCenterType, Organization
+from finops.organization import CostCenterType, Organization
 from finops.pseudonyms import pseudonym
 from finops.reported import Event, NoEvent, What
-from finops.settings import Frozen, issues_of, suggestion
+from finops.settings import CURRENCY_PATTERN, Frozen, issues_of, suggestion
 
 _WHERE = "track_gpu_usage"
 _RESERVED_TAGS = ("team", "project", "business_unit", "workload_type")

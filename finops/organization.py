@@ -7,26 +7,33 @@ cycles, rules that name existing cost centers and columns, and shares that add u
 import bisect
 import functools
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from finops import idle, money
+from finops import idle, splits
 from finops.errors import ConfigError, Issue
 from finops.identity import Slug, slug
 from finops.idle import Idle
 from finops.listed import Lists
 from finops.rulebook import Dated, Lookups, Rule, Rulebook, VirtualTags, flattened
-from finops.settings import Frozen, issues_of, read_toml, reserved_keys, salvaged, suggestion
+from finops.settings import (
+    Currency,
+    Exact,
+    Frozen,
+    issues_of,
+    read_toml,
+    reserved_keys,
+    salvaged,
+    suggestion,
+)
+from finops.splits import Split
 
 FILE_NAME = "organization.toml"
-CURRENCY_PATTERN = r"^[A-Z]{3}$"
 
 
 class CostCenterType(StrEnum):
@@ -39,36 +46,11 @@ class CostCenterType(StrEnum):
     PROJECT = "project"
 
 
-class SplitMethod(StrEnum):
-    """How a shared charge is divided."""
-
-    EVEN = "even"
-    FIXED = "fixed"
-
-
-def _exact(value: object) -> object:
-    """Refuse what has already lost digits: a float from a caller's own dictionary."""
-    if isinstance(value, float):
-        raise ValueError("write amounts and shares as decimals or text, not binary floats")  # noqa: TRY004
-    return value
-
-
-def _currency(code: str) -> str:
-    if not re.fullmatch(CURRENCY_PATTERN, code):
-        right = code.strip().upper()
-        hint = right if re.fullmatch(CURRENCY_PATTERN, right) else "a code such as USD"
-        raise ValueError(f"{code!r} is no ISO 4217 currency code; write {hint}")
-    return code
-
-
-Exact = Annotated[Decimal, BeforeValidator(_exact)]
-
-
 class Budget(Frozen):
     """What a cost center may spend in a billing month, with everything below it."""
 
     amount: Exact = Field(gt=0)
-    currency: Annotated[str, AfterValidator(_currency)] = "USD"
+    currency: Currency = "USD"
 
 
 class CostCenter(Dated):
@@ -80,52 +62,6 @@ class CostCenter(Dated):
     owners: tuple[str, ...] = ()
     aliases: tuple[Slug, ...] = ()
     budget: Budget | None = None
-
-
-class Split(Frozen):
-    """How a shared charge is divided: `even` among some, or by `fixed` shares that add up to 1."""
-
-    method: SplitMethod
-    among: tuple[Slug, ...] = ()
-    shares: Mapping[Slug, Exact] = {}
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Split":
-        if self.method is SplitMethod.EVEN and (not self.among or self.shares):
-            raise ValueError('method "even" takes `among`, a list of cost centers, and no shares')
-        if self.method is SplitMethod.FIXED and (not self.shares or self.among):
-            raise ValueError('method "fixed" takes `shares`, a share for each cost center')
-        if len(set(self.among)) < len(self.among):
-            raise ValueError("`among` names a cost center twice; name each once")
-        if any(share <= 0 for share in self.shares.values()):
-            raise ValueError("every share must be greater than 0")
-        if any(_decimals(share) > money.SCALE for share in self.shares.values()):
-            raise ValueError(f"a share has more than {money.SCALE} decimals; round them")
-        if self.shares and sum(self.shares.values()) != 1:
-            total = sum(self.shares.values())
-            raise ValueError(f"the shares add up to {total}, not 1; change them so that they do")
-        return self
-
-    @property
-    def members(self) -> list[str]:
-        """List the cost centers that carry a part."""
-        return sorted({*self.among, *self.shares})
-
-    @functools.cached_property
-    def weights(self) -> tuple[tuple[str, int, int], ...]:
-        """List (cost center, numerator, denominator), sorted by cost center; sums to one."""
-        if self.method is SplitMethod.EVEN:
-            members = sorted(self.among)
-            return tuple((member, 1, len(members)) for member in members)
-        places = max(_decimals(share) for share in self.shares.values())
-        scale = 10**places
-        return tuple(
-            (member, int(share * scale), scale) for member, share in sorted(self.shares.items())
-        )
-
-
-def _decimals(share: Decimal) -> int:
-    return max(-int(share.as_tuple().exponent), 0)
 
 
 class Organization(Frozen):
@@ -314,11 +250,25 @@ def _broken_references(organization: Organization, name: str) -> Iterator[Issue]
             owner = alias if alias in centers else aliases.setdefault(alias, id_)
             if owner != id_:
                 yield Issue(f"{where}.aliases", f"{alias!r} already means {owner!r}; use another")
-    for split_name, split in organization.splits.items():
+    yield from _broken_splits(organization, name)
+    yield from idle.broken_references(organization.idle, centers, organization.splits, name)
+
+
+def _broken_splits(organization: Organization, name: str) -> Iterator[Issue]:
+    named, centers = organization.splits, organization.cost_centers
+    for split_name, split in named.items():
+        where = f"{name}: splits.{split_name}"
         for member in split.members:
             if member not in centers:
                 hint = suggestion(member, list(centers))
-                yield Issue(
-                    f"{name}: splits.{split_name}", f"there is no cost center {member!r}; {hint}"
-                )
-    yield from idle.broken_references(organization.idle, centers, organization.splits, name)
+                yield Issue(where, f"there is no cost center {member!r}; {hint}")
+        for inner in split.inner:
+            if inner not in named:
+                yield Issue(where, f"there is no split {inner!r}; {suggestion(inner, list(named))}")
+    circle = splits.circle(named)
+    if circle is not None:
+        chain = " > ".join(circle)
+        yield Issue(
+            f"{name}: splits.{circle[0]}",
+            f"the splits divide among each other in a circle ({chain}); break it",
+        )

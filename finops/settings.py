@@ -2,17 +2,27 @@
 
 import contextlib
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from finops.errors import ConfigError, Issue
 
 T = TypeVar("T", bound=BaseModel)
+
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
 
 _KEY_ITSELF = ".[key]"
 """How pydantic says that the name of a table is wrong, not what is in it."""
@@ -22,6 +32,25 @@ class Frozen(BaseModel):
     """A configuration model: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _exact(value: object) -> object:
+    """Refuse what has already lost digits: a float from a caller's own dictionary."""
+    if isinstance(value, float):
+        raise ValueError("write amounts and shares as decimals or text, not binary floats")  # noqa: TRY004
+    return value
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch(CURRENCY_PATTERN, code):
+        right = code.strip().upper()
+        hint = right if re.fullmatch(CURRENCY_PATTERN, right) else "a code such as USD"
+        raise ValueError(f"{code!r} is no ISO 4217 currency code; write {hint}")
+    return code
+
+
+Exact = Annotated[Decimal, BeforeValidator(_exact)]
+Currency = Annotated[str, AfterValidator(_currency)]
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -198,10 +198,16 @@ def members(
 ) -> list[tuple[str | None, Fraction]]:
     if split is None:
         return [(center, Fraction(1))]
-    shares: list[tuple[str | None, Fraction]] = [
-        (name, Fraction(num, den))
-        for name, num, den in org.splits[split].weights
-        if org.cost_centers[name].valid_on(day)
-    ]
-    whole = sum(share for _, share in shares)
-    return [(name, share / whole) for name, share in shares]
+    left: list[tuple[Fraction, list[tuple[str | None, Fraction]]]] = []
+    for name, share in org.splits[split].weighted.items():
+        if name.startswith("splits."):
+            left.append((share, members(None, name.removeprefix("splits."), org, day)))
+        elif org.cost_centers[name].valid_on(day):
+            left.append((share, [(name, Fraction(1))]))
+    left = [(share, inner) for share, inner in left if inner]
+    whole = sum(share for share, _ in left)
+    found: dict[str | None, Fraction] = {}
+    for share, inner in left:
+        for center, part in inner:
+            found[center] = found.get(center, Fraction(0)) + share / whole * part
+    return sorted(found.items(), key=lambda each: each[0] or "")

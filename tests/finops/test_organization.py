@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops import conditions, organization
+from finops import conditions, organization, splits
 from finops.errors import ConfigError
 from finops.organization import Organization
 from tests.finops.company import Company
@@ -372,7 +372,7 @@ def test_weights_are_the_shares_and_sum_to_one(numbers: list[int]) -> None:
 
 
 def _weights(table: dict[str, object]) -> tuple[tuple[str, int, int], ...]:
-    return organization.parse("", table).splits["s"].weights
+    return splits.shares(organization.parse("", table).splits, lambda _: True)["s"]
 
 
 def test_only_what_decides_is_in_the_digest(tmp_path: Path) -> None:

@@ -33,11 +33,12 @@ cost_centers.pool = { type = "team", name = "Pool" }
 cost_centers.gone = { type = "team", name = "Gone", valid_to = 2026-10-02 }
 splits.even = { method = "even", among = ["ml", "web", "gone", "chat"] }
 splits.fixed = { method = "fixed", shares = { ml = 0.35, web = 0.65 } }
+splits.chain = { method = "fixed", shares = { web = 0.2, "splits.even" = 0.5, "splits.fine" = 0.3 } }
 splits.fine = { method = "fixed", shares = { chat = 0.000000001, pool = 0.999999999 } }
 """
 OUTCOMES = [
     *(f'cost_center = "{name}"' for name in ("ml", "web", "gone")),
-    *(f'split = "{name}"' for name in ("even", "fixed", "fine")),
+    *(f'split = "{name}"' for name in ("even", "fixed", "fine", "chain")),
     'cost_center_from = "Tags.team"',
 ]
 MATCHES = [
@@ -54,6 +55,7 @@ POLICIES = [
     "",
     'idle = { cost_center = "pool" }',
     'idle = { split = "fixed" }',
+    'idle = { split = "chain" }',
     'idle = { cost_center = "gone", owners = { ml = { split = "even" }, web = {} } }',
 ]
 
