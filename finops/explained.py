@@ -42,7 +42,7 @@ _WHO = ["kind", "name"]
 _MOST_FACTOR = 10**18
 OVER = "; together they held "
 """What the reason goes on with where more was held than there is."""
-_BUT = ": "
+BUT = ": "
 """Between who held a part and why nobody answers for it."""
 
 Decide = Callable[[pl.DataFrame], pl.DataFrame]
@@ -260,7 +260,7 @@ def _reason() -> pl.Expr:
     said = pl.format("{} held {}{}{}", who, much, used, over)
     return (
         pl.when(pl.col("step") == STEP_UNALLOCATED)
-        .then(pl.format("{}" + _BUT + "{}", who, "reason"))
+        .then(pl.format("{}" + BUT + "{}", who, "reason"))
         .when(is_idle)
         .then(pl.format("nobody held {}", much))
         .otherwise(said)
@@ -288,7 +288,7 @@ def measured() -> pl.Expr:
 
 def possible_holders(reason: str) -> list[str]:
     """List the `kind name` that the reason of an unallocated part may begin with, longest first."""
-    ends = [place for place in range(len(reason)) if reason.startswith(_BUT, place)]
+    ends = [place for place in range(len(reason)) if reason.startswith(BUT, place)]
     return [reason[:end] for end in reversed(ends)]
 
 

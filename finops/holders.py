@@ -12,7 +12,7 @@ from finops import explained, holding
 from finops.errors import ExportError
 from finops.explained import STEP_WORKLOAD
 from finops.held import HOLDER, SPELL
-from finops.holding import END, PLACE, PLACE_COLUMNS, START
+from finops.holding import END, PLACE, PLACE_COLUMNS, START, Holding
 from finops.ledger import reference
 from finops.rules import STEP_UNALLOCATED
 from finops.workloads import Shelf
@@ -24,45 +24,59 @@ _COLUMNS = (KIND, NAME, TAGS)
 _WHO = "~who"
 
 
-def named(entries: pl.DataFrame, charges: pl.LazyFrame, shelf: Shelf, where: str) -> pl.DataFrame:
+def holding_of(entries: pl.DataFrame, charges: pl.LazyFrame, shelf: Shelf) -> Holding | None:
+    """Work out who held the charges of a partition, when one of its `entries` may name them."""
+    if entries.filter(_may_name_one()).is_empty():
+        return None
+    relevant = holding.relevant(charges, shelf)
+    return None if relevant is None else relevant.holding(charges)
+
+
+def named(entries: pl.DataFrame, charges: pl.LazyFrame, held: Holding | None) -> pl.DataFrame:
     """Add `KIND`, `NAME` and `TAGS` to the ledger's `entries` of one partition and its `charges`.
 
-    Several workloads of one kind and name are one; tags are those that they agree on. Raises
-    `ExportError` when the ledger names a workload that nobody tells of any more.
+    Several workloads of one kind and name are one; tags are those that they agree on.
     """
     asked = entries.filter(_may_name_one()).select("index", "row", "charge_id", "step", "reason")
-    known = _known(asked, charges, shelf) if len(asked) else None
-    if known is None:
+    if held is None:
         found = pl.DataFrame(schema={"index": pl.Int64, "row": pl.Int64, **_TEXTS})
     else:
+        known = _known(asked, charges, held)
         found = (
             _candidates(asked)
-            .join(known, on=["charge_id", _WHO])
+            .join(known, on=["charge_id", _WHO], maintain_order="left_right")
             .unique(["index", "row"], keep="first", maintain_order=True)
         )
-    told = entries.join(
+    return entries.join(
         found.select("index", "row", *_COLUMNS),
         on=["index", "row"],
         how="left",
         maintain_order="left",
     )
-    _demand_known(told, where)
-    return told
+
+
+def demand_known(told: pl.DataFrame, where: str) -> None:
+    """Raise `ExportError` when the ledger names a workload that nobody tells of any more."""
+    unknown = told.filter((pl.col("step") == STEP_WORKLOAD) & pl.col(KIND).is_null())
+    if len(unknown):
+        entry, reason = unknown.select(reference(), "reason").row(0)
+        raise ExportError(
+            f"{where}: nobody tells any more of the workloads that {len(unknown)} ledger entries "
+            f"name (the first is {entry}: {reason}); run `finops attribute` for that day first"
+        )
 
 
 _TEXTS = dict.fromkeys(_COLUMNS, pl.String())
 
 
 def _may_name_one() -> pl.Expr:
-    return pl.col("step").is_in([STEP_WORKLOAD, STEP_UNALLOCATED]) & pl.col("reason").is_not_null()
+    is_told = pl.col("reason").str.contains(explained.BUT, literal=True)
+    is_unallocated = pl.col("step") == STEP_UNALLOCATED
+    return (pl.col("step") == STEP_WORKLOAD) | (is_unallocated & is_told)
 
 
-def _known(asked: pl.DataFrame, charges: pl.LazyFrame, shelf: Shelf) -> pl.DataFrame | None:
+def _known(asked: pl.DataFrame, charges: pl.LazyFrame, held: Holding) -> pl.DataFrame:
     """List `charge_id`, who held some of it (`_WHO`), and what is known of them."""
-    relevant = holding.relevant(charges, shelf)
-    if relevant is None:
-        return None
-    held = relevant.holding(charges)
     holders = (
         held.parts.select(SPELL, HOLDER)
         .join(held.holders.select(HOLDER, "kind", "name", "tags"), on=HOLDER)
@@ -111,13 +125,3 @@ def _common(texts: Iterable[str | None]) -> str | None:
         if all(key in other and other[key] == value for other in others)
     }
     return json.dumps(same, sort_keys=True, ensure_ascii=False) if same else None
-
-
-def _demand_known(told: pl.DataFrame, where: str) -> None:
-    unknown = told.filter((pl.col("step") == STEP_WORKLOAD) & pl.col(KIND).is_null())
-    if len(unknown):
-        entry, reason = unknown.select(reference(), "reason").row(0)
-        raise ExportError(
-            f"{where}: nobody tells any more of the workloads that {len(unknown)} ledger entries "
-            f"name (the first is {entry}: {reason}); run `finops attribute` for that day first"
-        )
