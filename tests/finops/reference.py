@@ -208,6 +208,6 @@ def members(
     whole = sum(share for share, _ in left)
     found: dict[str | None, Fraction] = {}
     for share, inner in left:
-        for center, part in inner:
-            found[center] = found.get(center, Fraction(0)) + share / whole * part
+        for member, part in inner:
+            found[member] = found.get(member, Fraction(0)) + share / whole * part
     return sorted(found.items(), key=lambda each: each[0] or "")
