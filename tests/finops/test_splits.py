@@ -13,7 +13,7 @@ CENTERS = {name: {"type": "team", "name": name} for name in ("red", "blue", "gre
 
 def shares(table: dict[str, object], gone: str = "") -> dict[str, tuple[tuple[str, int, int], ...]]:
     org = organization.parse("", {"cost_centers": CENTERS, "splits": table})
-    return splits.shares(org.splits, lambda center: center != gone)
+    return splits.shares(org.splits, lambda center: center != gone, {})
 
 
 def faults(table: dict[str, object]) -> list[str]:
@@ -76,4 +76,4 @@ def test_only_days_on_which_somebody_is_there() -> None:
     org = organization.parse(
         "", {"cost_centers": dated, "splits": {"s": {"method": "even", "among": ["old"]}}}
     )
-    assert splits.shares(org.splits, lambda _: False) == {"s": ()}
+    assert splits.shares(org.splits, lambda _: False, {}) == {"s": ()}
