@@ -5,7 +5,7 @@ a share of it. The shares of a charge add up to it for every cost measure, to th
 decimals; that is asserted before the rows are used and again after they were read back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -58,6 +58,9 @@ _WORDS: Mapping[str, str] = {
     "unit": "ConsumedUnit",
     "gpu_model": "x_GpuModel",
 }
+OF_CHARGE: Mapping[str, str] = {**_NUMBERS, **_WORDS}
+"""What an allocation says as its charge does, and the FOCUS column it stands in there."""
+
 _ACCOUNTS = ("SubAccountId", "BillingAccountId")
 
 _PART = "~part"
@@ -340,6 +343,17 @@ def _shared_out(charged: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
         _part(measure).alias(measure) for measure in given
     )
     return pl.concat([rows.select(*_NUMBERS, WORDING) for rows in (whole, shared)])
+
+
+def divided(parts: pl.DataFrame, charge: str, amounts: Sequence[str]) -> pl.DataFrame:
+    """Divide `amounts`, which every part holds whole, by the parts' shares, as `MEASURES` are.
+
+    The parts of a `charge` stand together, the one that gets what is left over first at the
+    beginning; they have `share_num` and `share_den`, and are all that the charge has.
+    """
+    numbered = parts.with_columns(pl.col(charge).rle_id().alias(_CHARGE))
+    placed = numbered.with_columns(pl.int_range(pl.len()).over(_CHARGE).alias(_PART))
+    return placed.with_columns(_part(name).alias(name) for name in amounts).drop(_CHARGE, _PART)
 
 
 def _part(measure: str) -> pl.Expr:

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import polars as pl
 
 from finops import focus, rules, shares
-from finops.held import AMOUNT, HOLDER, MEASURED, OVERBOOKED, SPELL, USED, WEIGHT
+from finops.held import (
+    AMOUNT,
+    GPU_TIME,
+    GPU_TIME_HELD,
+    HOLDER,
+    MEASURED,
+    OVERBOOKED,
+    SPELL,
+    TIME_HELD,
+    USED,
+    WEIGHT,
+)
 from finops.holding import Holding
 from finops.organization import Organization
 from finops.rules import STEP_SPLIT, STEP_UNALLOCATED
@@ -29,6 +40,10 @@ _MEMBER, _AMONG, _BESIDE = "~member", "~among", "\x1f"
 _TENTHS = "~tenths"
 _WHO = ["kind", "name"]
 _MOST_FACTOR = 10**18
+OVER = "; together they held "
+"""What the reason goes on with where more was held than there is."""
+BUT = ": "
+"""Between who held a part and why nobody answers for it."""
 
 Decide = Callable[[pl.DataFrame], pl.DataFrame]
 Weights = Mapping[str, Sequence[tuple[str, int, int]]]
@@ -259,15 +274,40 @@ def _reason() -> pl.Expr:
     )
     much = pl.format("{} {}", _percent(_TENTHS), unit)
     used = pl.format(", used {} of that", _percent(USED)).fill_null("")
-    over = pl.format("; together they held {} of it", _percent(OVERBOOKED)).fill_null("")
+    over = pl.format(OVER + "{} of it", _percent(OVERBOOKED)).fill_null("")
     said = pl.format("{} held {}{}{}", who, much, used, over)
     return (
         pl.when(pl.col("step") == STEP_UNALLOCATED)
-        .then(pl.format("{}: {}", who, "reason"))
+        .then(pl.format("{}" + BUT + "{}", who, "reason"))
         .when(is_idle)
         .then(pl.format("nobody held {}", much))
         .otherwise(said)
     )
+
+
+_SAID_HELD = (
+    r"(?s)^(.*) held [0-9]+\.[0-9] % "
+    rf"(by {WEIGHT}|of the (?:{GPU_TIME_HELD}|{GPU_TIME}|{TIME_HELD}))"
+    rf"(?:, used [0-9]+\.[0-9] % of that)?(?:{OVER}[0-9]+\.[0-9] % of it)?$"
+)
+
+
+def holder() -> pl.Expr:
+    """Read `kind name` of who held a part out of the reason that the step `workload` gives."""
+    return pl.when(pl.col("step") == STEP_WORKLOAD).then(pl.col("reason").str.extract(_SAID_HELD))
+
+
+def measured() -> pl.Expr:
+    """Read what a part was measured by, as `held.parts` names it; null where it is not said."""
+    said = pl.col("reason").str.extract(_SAID_HELD, 2)
+    is_told = pl.col("step").is_in([STEP_WORKLOAD, STEP_IDLE])
+    return pl.when(is_told).then(said.str.strip_prefix("by ").str.strip_prefix("of the "))
+
+
+def possible_holders(reason: str) -> list[str]:
+    """List the `kind name` that the reason of an unallocated part may begin with, longest first."""
+    ends = [place for place in range(len(reason)) if reason.startswith(BUT, place)]
+    return [reason[:end] for end in reversed(ends)]
 
 
 def _percent(thousandths: str) -> pl.Expr:

@@ -281,6 +281,19 @@ PROVENANCE = (
 )
 
 COLUMNS = (*CONTENT, *PROVENANCE)
+
+ALLOCATED = (
+    Column("x_CostCenter", TEXT, OURS, "Id of the cost center that carries the row, or null"),
+    Column("x_AllocationStep", TEXT, OURS, "The step of the waterfall that decided"),
+    Column("x_AllocationRule", TEXT, OURS, "The rule, or idle policy, that decided"),
+    Column("x_AllocationReason", TEXT, OURS, "Who held how much, or why nobody carries the row"),
+    Column("x_LedgerEntry", TEXT, OURS, "The ledger entry behind the row, such as 42/17"),
+    Column("x_LedgerCheckpoint", TEXT, OURS, "Size and root of the checkpoint it was read at"),
+)
+"""What an export of allocations says of each row beyond FOCUS; no columns of a charge.
+
+All are ledger facts: `cost_center`, `step`, `rule`, `reason` and place of the entry, and the head.
+"""
 BY_NAME = {column.name: column for column in COLUMNS}
 SCHEMA = pl.Schema({column.name: column.dtype for column in COLUMNS})
 

@@ -6,34 +6,28 @@ stays null, but for what FOCUS itself lets follow from the rest (see `_followed`
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from finops import charges, checks, focus, replacement, virtual_tags, wording
+from finops import charges, focus, focus_file, replacement, virtual_tags
 from finops.charges import CHARGES, QUARANTINE
 from finops.errors import ConfigError, ExportError
+from finops.focus_file import GROUP_ROWS, Sums, Tally
 from finops.normalize import RENAMED
 from finops.organization import Organization
 from finops.partition import Partition, Window
 from finops.tabular import said
 from finops.warehouse import Warehouse
-from finops.warehouse.local import LocalWarehouse
 
 VERSIONS = ("1.2", "1.3", "1.4")
 _LAST_WITH_PROVIDER = "1.3"
-_GROUP_ROWS = 100_000
 _IN_PRICING_CURRENCY = {
     "PricingCurrencyContractedUnitPrice": "ContractedUnitPrice",
     "PricingCurrencyEffectiveCost": "EffectiveCost",
     "PricingCurrencyListUnitPrice": "ListUnitPrice",
 }
-
-Sums = dict[str, dict[str, Decimal]]
-"""Money by currency, then by cost column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +40,6 @@ class Exported:
     sums: Sums
     quarantined_rows: int
     quarantined: charges.Totals
-
-
-@dataclass(slots=True)
-class _Tally:
-    rows: int = 0
-    sums: Sums = field(default_factory=dict)
-
-    def add(self, rows: int, sums: Sums) -> None:
-        self.rows += rows
-        for currency, costs in sums.items():
-            known = self.sums.setdefault(currency, dict.fromkeys(focus.COSTS, Decimal(0)))
-            for cost, amount in costs.items():
-                known[cost] += amount
 
 
 def columns(version: str) -> list[str]:
@@ -102,34 +83,34 @@ def write(  # noqa: PLR0913, PLR0917 - what, whose, where to, and who is told
     names += [virtual_tags.COLUMN] if people else []
     replacement.finish(warehouse)
     there = charges.partitions(warehouse)
-    _demand_known(there, sources)
+    demand_known(there, sources)
     found = _chosen(there, window, sources)
     if not found:
         raise ExportError(
             f"there are no charges from {window.start} to {window.end}; `finops ingest` brings them"
         )
-    target = LocalWarehouse(folder)
-    name = _file_name(window, version, sources)
-    held = _Tally()
-    with target.workspace() as place:
-        unfinished = place / name
-        try:
-            read = _Reading(warehouse, names, people, progress)
-            _write(unfinished, _read(read, found, held), names)
-        except OSError as error:
-            raise ExportError(
-                f"cannot write {folder / name}: {error.strerror or error}; free some space or "
-                f"check the permissions, nothing was changed"
-            ) from error
-        _prove(unfinished, held)
-        target.adopt(name, unfinished)
+    held = Tally()
+    read = _Reading(warehouse, names, people, progress)
+    path = focus_file.publish(
+        folder, _file_name(window, version, sources), empty(names), _read(read, found, held), held
+    )
     aside = _chosen(charges.partitions(warehouse, QUARANTINE), window, sources)
-    return Exported(folder / name, version, held.rows, held.sums, *_quarantined(warehouse, aside))
+    return Exported(path, version, held.rows, held.sums, *quarantined(warehouse, aside))
 
 
 def lifted(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
     """Give charges the columns `names` of an export."""
     return rows.with_columns(_followed()).select(names)
+
+
+def empty(names: Sequence[str]) -> pl.DataFrame:
+    """Give the columns `names` of an export their types."""
+    every = {
+        **focus.SCHEMA,
+        virtual_tags.COLUMN: pl.String(),
+        **{column.name: column.dtype for column in focus.ALLOCATED},
+    }
+    return lifted(pl.LazyFrame(schema=every), names).collect()
 
 
 def _followed() -> list[pl.Expr]:
@@ -153,7 +134,8 @@ def _followed() -> list[pl.Expr]:
     ]
 
 
-def _demand_known(partitions: Iterable[Partition], sources: Sequence[str]) -> None:
+def demand_known(partitions: Iterable[Partition], sources: Sequence[str]) -> None:
+    """Raise `ConfigError` for a source that none of `partitions` is of."""
     there = {partition.source for partition in partitions}
     unknown = sorted(set(sources) - there)
     if unknown:
@@ -191,26 +173,27 @@ class _Reading:
     def batches(self, rows: pl.LazyFrame, partition: Partition) -> Iterator[pl.DataFrame]:
         """Give the rows of a partition as they are exported."""
         if self.organization is None:
-            yield from _batches(lifted(rows, self.names))
+            yield from batches(lifted(rows, self.names))
             return
-        for batch in _batches(rows):
+        for batch in batches(rows):
             with_tags = virtual_tags.tagged(batch, self.organization, partition)
             yield lifted(with_tags.lazy(), self.names).collect()
 
 
-def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    return rows.collect_batches(chunk_size=_GROUP_ROWS, maintain_order=True, engine="streaming")
+def batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Read rows in their order, as many at a time as a row group holds."""
+    return rows.collect_batches(chunk_size=GROUP_ROWS, maintain_order=True, engine="streaming")
 
 
 def _read(
-    reading: _Reading, partitions: Iterable[Partition], tally: _Tally
+    reading: _Reading, partitions: Iterable[Partition], tally: Tally
 ) -> Iterator[pl.DataFrame]:
     """Read partition by partition, counting what the warehouse holds."""
     for partition in partitions:
         key = partition.key(CHARGES)
         try:
             rows = pl.scan_parquet(reading.warehouse.local(key), glob=False)
-            tally.add(*_counted(rows))
+            tally.add(*focus_file.counted(rows))
             for batch in reading.batches(rows, partition):
                 yield batch
                 reading.progress(len(batch))
@@ -221,58 +204,12 @@ def _read(
             ) from None
 
 
-def _grouped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Cut batches anew, so that row groups depend on the rows alone."""
-    held: list[pl.DataFrame] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= _GROUP_ROWS:
-            *full, rest = pl.concat(held).iter_slices(_GROUP_ROWS)
-            if len(rest) == _GROUP_ROWS:
-                full, rest = [*full, rest], rest.clear()
-            yield from full
-            held = [rest]
-    last = pl.concat(held) if held else pl.DataFrame()
-    if not last.is_empty():
-        yield last
-
-
-def _write(path: Path, batches: Iterable[pl.DataFrame], names: Sequence[str]) -> None:
-    every = {**focus.SCHEMA, virtual_tags.COLUMN: pl.String()}
-    empty = lifted(pl.LazyFrame(schema=every), names).collect()
-    schema = empty.to_arrow(compat_level=wording.PLAIN).schema
-    # Without Arrow's own schema the file is plain Parquet: text is text, times are UTC.
-    with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
-        for group in _grouped(batches):
-            writer.write_table(group.rechunk().to_arrow(compat_level=wording.PLAIN))
-
-
-def _counted(rows: pl.LazyFrame) -> tuple[int, Sums]:
-    """Count rows and add up their costs by currency."""
-    currency = pl.col("BillingCurrency").fill_null(checks.NO_CURRENCY)
-    sums = rows.group_by(currency).agg(pl.len(), pl.col(focus.COSTS).sum()).collect()
-    return int(sums.get_column("len").sum()), {
-        code: dict(zip(focus.COSTS, map(Decimal, costs), strict=True))
-        for code, _, *costs in sorted(sums.iter_rows())
-    }
-
-
-def _prove(path: Path, tally: _Tally) -> None:
-    """Read back what was written and hold it against what the warehouse held."""
-    written = _Tally()
-    written.add(*_counted(pl.scan_parquet(path, glob=False)))
-    if (written.rows, written.sums) != (tally.rows, tally.sums):
-        raise ExportError(
-            f"the export adds up to {written.sums} in {written.rows} rows, the warehouse to "
-            f"{tally.sums} in {tally.rows}; charges may have been replaced meanwhile: run it again"
-        )
-
-
-def _quarantined(
+def quarantined(
     warehouse: Warehouse, partitions: Iterable[Partition]
 ) -> tuple[int, charges.Totals]:
-    tally = _Tally()
+    """Count what is in quarantine in these partitions: rows, and billed cost by currency."""
+    tally = Tally()
     for partition in partitions:
         path = warehouse.local(partition.key(QUARANTINE))
-        tally.add(*_counted(pl.scan_parquet(path, glob=False)))
+        tally.add(*focus_file.counted(pl.scan_parquet(path, glob=False)))
     return tally.rows, {code: costs["BilledCost"] for code, costs in tally.sums.items()}

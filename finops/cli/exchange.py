@@ -13,6 +13,7 @@ from finops import (
     focus,
     focus_export,
     focus_requirements,
+    focus_split_export,
     progress,
     tabular,
 )
@@ -20,17 +21,19 @@ from finops.cli import terminal
 from finops.cli.options import CONFIG, ConfigOption, FromOption, JsonOption, ToOption, app, window
 from finops.conformance import Conformance, Result
 from finops.errors import ConfigError
-from finops.focus_export import Exported
 from finops.installation import Installation
 
 focus_app = typer.Typer(
     help="FOCUS files: hold one against the specification.", no_args_is_help=True
 )
 app.add_typer(focus_app, name="focus")
-export_app = typer.Typer(help="Hand data on to others: charges as FOCUS.", no_args_is_help=True)
+export_app = typer.Typer(
+    help="Hand data on to others as FOCUS: charges, allocations.", no_args_is_help=True
+)
 app.add_typer(export_app, name="export")
 
 EXPORTS = "exports"
+Done = focus_export.Exported | focus_split_export.Exported
 
 
 @focus_app.command()
@@ -54,20 +57,22 @@ def check(
         raise typer.Exit(1)
 
 
+VersionOption = Annotated[str, typer.Option("--focus-version", help="1.2, 1.3 or 1.4.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder; `exports` beside finops.toml if left out.")
+]
+SourceOption = Annotated[
+    list[str] | None, typer.Option("--source", help="A source; may be repeated. All if left out.")
+]
+
+
 @export_app.command("focus")
 def export_focus(  # noqa: PLR0913, PLR0917 - each is an option
     start: FromOption,
     end: ToOption,
-    version: Annotated[
-        str, typer.Option("--focus-version", help="1.2, 1.3 or 1.4.")
-    ] = focus_export.VERSIONS[0],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder; `exports` beside finops.toml if left out.")
-    ] = None,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--source", help="A source; may be repeated. All if left out."),
-    ] = None,
+    version: VersionOption = focus_export.VERSIONS[0],
+    out: OutOption = None,
+    sources: SourceOption = None,
     config: ConfigOption = CONFIG,
     json: JsonOption = False,  # noqa: FBT002
 ) -> None:
@@ -87,24 +92,65 @@ def export_focus(  # noqa: PLR0913, PLR0917 - each is an option
     if json:
         terminal.as_json(_exported(done))
         return
+    _show_sums(f"FOCUS {done.version}, {days.start} to {days.end}", done)
+    terminal.show(f"{done.rows:,} rows: {done.path}")
+    _warn_of_quarantine(done)
+
+
+@export_app.command("allocated")
+def export_allocated(
+    period: Annotated[str, typer.Option("--period", help="Billing month, YYYY-MM.")],
+    version: VersionOption = focus_export.VERSIONS[-1],
+    out: OutOption = None,
+    sources: SourceOption = None,
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Write whose the charges of a month are as one FOCUS file, a row for each part, Parquet."""
+    installation = Installation.open(config)
+    with terminal.watched():
+        done = focus_split_export.write(
+            installation.warehouse,
+            installation.ledger,
+            installation.organization,
+            period,
+            version,
+            out or installation.config.base / EXPORTS,
+            sources or (),
+            lambda rows: progress.advance(f"FOCUS {version}", rows),
+        )
+    if json:
+        parts = {"period": done.period, "split_charges": done.split, "parts": done.parts}
+        head = {"checkpoint": {"size": done.checkpoint.size, "root": done.checkpoint.root}}
+        terminal.as_json({**_exported(done), **parts, **head})
+        return
+    _show_sums(f"FOCUS {done.version}, allocations of {done.period}", done)
+    split = "1 charge is" if done.split == 1 else f"{done.split:,} charges are"
+    terminal.show(f"{done.rows:,} rows, {split} split into {done.parts:,} of them: {done.path}")
+    terminal.show(f"Checkpoint: size {done.checkpoint.size}, root {done.checkpoint.root}")
+    _warn_of_quarantine(done)
+
+
+def _show_sums(title: str, done: Done) -> None:
     columns = ["currency", *(f">{cost}" for cost in focus.COSTS)]
     rows = [
         (currency, *(terminal.amount(costs[cost]) for cost in focus.COSTS))
         for currency, costs in sorted(done.sums.items())
     ]
-    terminal.table(f"FOCUS {done.version}, {days.start} to {days.end}", columns, rows)
-    terminal.show(f"{done.rows:,} rows: {done.path}")
+    terminal.table(title, columns, rows)
+
+
+def _warn_of_quarantine(done: Done) -> None:
     if done.quarantined_rows:
-        terminal.complain(("warning:", "yellow"), _left_out(done))
+        rows = "1 row" if done.quarantined_rows == 1 else f"{done.quarantined_rows:,} rows"
+        sums = ", ".join(
+            f"{terminal.amount(sum_)} {code}" for code, sum_ in done.quarantined.items()
+        )
+        said = f" left out: {rows} in quarantine, {sums} billed"
+        terminal.complain(("warning:", "yellow"), said)
 
 
-def _left_out(done: Exported) -> str:
-    rows = "1 row" if done.quarantined_rows == 1 else f"{done.quarantined_rows:,} rows"
-    sums = ", ".join(f"{terminal.amount(sum_)} {code}" for code, sum_ in done.quarantined.items())
-    return f" left out: {rows} in quarantine, {sums} billed"
-
-
-def _exported(done: Exported) -> dict[str, object]:
+def _exported(done: Done) -> dict[str, object]:
     return {
         "path": str(done.path),
         "focus_version": done.version,

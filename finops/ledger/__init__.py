@@ -10,7 +10,7 @@ from finops.ledger.ledger import Ledger
 from finops.ledger.manifest import Input, PartitionFacts
 from finops.ledger.note import SigningKey, VerifierKey
 from finops.ledger.reversal import reversals
-from finops.ledger.schema import ENTRY_SCHEMA, REFERENCE
+from finops.ledger.schema import ENTRY_SCHEMA, REFERENCE, live, reference
 from finops.ledger.verify import Finding, Verification, verify
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "SigningKey",
     "Verification",
     "VerifierKey",
+    "live",
+    "reference",
     "reversals",
     "verify",
 ]

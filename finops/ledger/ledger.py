@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -65,6 +65,20 @@ class Ledger:
         headers = self.batches()
         self._seen[partition] = len(headers)
         return self._live_in(headers, partition)
+
+    def histories(
+        self, size: int, chosen: Callable[[Partition], bool]
+    ) -> Iterator[tuple[Partition, pl.DataFrame]]:
+        """Yield each chosen partition with its entries of the first `size` batches, in order.
+
+        Reversals too; entry columns and `index`. One partition is read at a time.
+        """
+        places: dict[Partition, list[tuple[Header, Line]]] = {}
+        for each, line in self._lines(self.batches()[:size]):
+            if chosen(line.facts.partition):
+                places.setdefault(line.facts.partition, []).append((each, line))
+        for partition in sorted(places):
+            yield partition, self._at(places[partition])
 
     def entries(
         self, *, period: str | None = None, columns: Sequence[str] | None = None
@@ -237,14 +251,16 @@ class Ledger:
         return head
 
     def _live_in(self, headers: Sequence[Header], partition: Partition) -> pl.DataFrame:
+        lines = self._lines(headers)
+        rows = self._at([each for each in lines if each[1].facts.partition == partition])
+        return schema.live(rows)
+
+    def _at(self, places: Iterable[tuple[Header, Line]]) -> pl.DataFrame:
         parts = [pl.DataFrame(schema=_ENTRY_WITH_INDEX)]
-        for each, line in self._lines(headers):
-            if line.facts.partition == partition and line.rows:
+        for each, line in places:
+            if line.rows:
                 parts.append(self._scan(each).slice(line.first, line.rows).collect())
-        rows = pl.concat(parts)
-        reversed_ones = rows.get_column("corrects").drop_nulls()
-        is_reversed = schema.reference().is_in(reversed_ones.implode())
-        return rows.filter(pl.col("kind") == schema.ALLOCATION, ~is_reversed)
+        return pl.concat(parts)
 
     def _lines(self, headers: Sequence[Header]) -> Iterator[tuple[Header, Line]]:
         """Yield every manifest line in ledger order, reading manifests not seen before."""

@@ -130,6 +130,13 @@ def broken_rules(partition: Partition | None = None) -> list[pl.Expr]:
     return [broken.fill_null(value=False).sum().alias(rule) for rule, broken in rules.items()]
 
 
+def live(entries: pl.DataFrame) -> pl.DataFrame:
+    """Return the allocations among `entries` (with `index`) that no other of them reverses."""
+    reversed_ones = entries.get_column("corrects").drop_nulls()
+    is_reversed = reference().is_in(reversed_ones.implode())
+    return entries.filter(pl.col("kind") == ALLOCATION, ~is_reversed)
+
+
 def reference() -> pl.Expr:
     """Name each entry `index/row`, the way `corrects` does."""
     return pl.concat_str(
