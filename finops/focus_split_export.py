@@ -160,9 +160,9 @@ class _Reading:
             source = charges.read(self.warehouse, partition)
         except KeyError:
             source = pl.LazyFrame(schema=focus.SCHEMA)
-        before = live(history.filter(BOOKED < self.period))
-        now = live(history.filter(BOOKED <= self.period))
-        mine = history.filter(BOOKED == self.period)
+        before = live(history.filter(self.period > BOOKED))
+        now = live(history.filter(self.period >= BOOKED))
+        mine = history.filter(self.period == BOOKED)
         where = partition.path if now.equals(live(history)) else None
         self._count(mine)
         try:
