@@ -1,6 +1,6 @@
 """The bill that is measured: FOCUS 1.2 as a cloud exports it, the same bytes on every machine.
 
-Twenty thousand resources of three hundred teams over the 744 hours of October 2026, in no
+Sixty thousand resources of three hundred teams over the 744 hours of October 2026, in no
 particular order: discounts, credits, taxes without a resource, resources without tags, and now and
 then the same row twice.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-RESOURCES = 20_000
+RESOURCES = 60_000
 TEAMS = 300
 HOURS = 744
 TWINS_EVERY = 997

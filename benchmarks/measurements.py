@@ -40,7 +40,7 @@ Measured = tuple[int, float]
 
 
 def bill_path(folder: Path, rows: int) -> Path:
-    return folder / f"bill-{rows}.parquet"
+    return folder / f"bill-{rows}-of-{bill.RESOURCES}.parquet"
 
 
 def warehouse(folder: Path, rows: int) -> Warehouse:

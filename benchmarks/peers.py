@@ -88,7 +88,7 @@ def _run(organization: Organization, decided: str, to: Path) -> None:
 
 def _parts(organization: Organization) -> Iterator[tuple[str, str, str, str, int, int]]:
     """List what each outcome means: a cost center as a whole, or the parts of a split."""
-    shares = splits.shares(organization.splits, lambda _: True)
+    shares = splits.shares(organization.splits, lambda _: True, {})
     for rule in organization.rules:
         if rule.split:
             for center, num, den in shares[rule.split]:

@@ -21,6 +21,7 @@ from finops.ledger import ENTRY_SCHEMA
 from finops.organization import Organization
 from finops.partition import Partition
 from finops.rules import Decider
+from finops.splits import NOTHING, Basis
 from finops.wording import WORDING
 
 MEASURES: Mapping[str, str] = {
@@ -73,12 +74,14 @@ def allocate(
     organization: Organization,
     partition: Partition,
     held: Holding | None = None,
+    basis: Basis = NOTHING,
 ) -> pl.LazyFrame:
     """Share out the charges of one partition; see `ALLOCATION_SCHEMA`.
 
     `held` says which workloads held what the charges are for: `holding.of` all of the partition's.
+    `basis` is what measured splits go by: see `finops.basis`.
     """
-    allocations = wording.whole(*allocated(charges, organization, partition, held))
+    allocations = wording.whole(*allocated(charges, organization, partition, held, basis))
     return allocations.select(ALLOCATION_SCHEMA.names()).lazy()
 
 
@@ -87,6 +90,7 @@ def allocated(
     organization: Organization,
     partition: Partition,
     held: Holding | None = None,
+    basis: Basis = NOTHING,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Do as `allocate` does, with the words of the allocations apart: see `finops.wording`.
 
@@ -97,7 +101,7 @@ def allocated(
     numbers = [pl.col(column).alias(name) for name, column in _NUMBERS.items()]
     read = charges.select(*numbers, *names).collect(engine="in-memory")
     charged, words = wording.apart(read, names)
-    deciding = _Deciding.of(organization, partition)
+    deciding = _Deciding.of(organization, partition, basis)
     if held is None:
         return deciding.by_rules(charged, words)
     times = {"charge_start": holding.START, "charge_end": holding.END}
@@ -131,10 +135,10 @@ class _Deciding:
     weights: Weights
 
     @classmethod
-    def of(cls, organization: Organization, partition: Partition) -> "_Deciding":
+    def of(cls, organization: Organization, partition: Partition, basis: Basis) -> "_Deciding":
         valid = organization.on(partition.day)
         decider = rules.decider(valid, partition.provider, partition.source)
-        return cls(organization, partition, decider, weights(organization, partition.day))
+        return cls(organization, partition, decider, weights(organization, partition.day, basis))
 
     def by_rules(
         self, charged: pl.DataFrame, words: pl.DataFrame
@@ -168,7 +172,9 @@ class _Deciding:
         return self._on_the_day(decided)
 
     def _on_the_day(self, decided: pl.DataFrame) -> pl.DataFrame:
-        return on_the_day(decided, self.weights, self.organization, self.partition.day)
+        day = self.partition.day
+        nobody = emptied(self.weights, self.organization, day)
+        return on_the_day(decided, nobody, self.organization, day)
 
 
 def columns(organization: Organization, held: Holding | None = None) -> list[str]:
@@ -228,27 +234,26 @@ def _named(words: pl.DataFrame, partition: Partition, *more: str) -> pl.DataFram
 
 
 def on_the_day(
-    decided: pl.DataFrame, weights: Weights, organization: Organization, day: date
+    decided: pl.DataFrame, emptied: Mapping[str, str], organization: Organization, day: date
 ) -> pl.DataFrame:
-    """Take back what was decided for cost centers that do not exist on the partition's day.
+    """Take back what was decided for cost centers and splits that nobody stands behind on `day`.
 
-    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others.
+    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others; `emptied` see above.
     """
     closed = [id_ for id_, center in organization.cost_centers.items() if not center.valid_on(day)]
-    if not closed:
+    if not closed and not emptied:
         return decided
-    emptied = [name for name, members in weights.items() if not members]
     on_day = pl.lit(day.isoformat())
     gone = pl.col("cost_center").is_in(closed)
-    nobody = pl.col("split").is_in(emptied).fill_null(value=False)
+    nobody = pl.col("split").is_in([*emptied])
     said = (
         pl.when(gone)
         .then(pl.format("cost center {} is not valid on {}", "cost_center", on_day))
         .when(nobody)
-        .then(pl.format("no cost center of split {} is valid on {}", "split", on_day))
+        .then(pl.col("split").replace(emptied))
         .otherwise("reason")
     )
-    hit = gone.fill_null(value=False) | nobody
+    hit = (gone | nobody).fill_null(value=False)
     return decided.with_columns(
         said.alias("reason"),
         pl.when(hit).then(pl.lit(rules.STEP_UNALLOCATED)).otherwise("step").alias("step"),
@@ -257,13 +262,36 @@ def on_the_day(
     )
 
 
-def weights(organization: Organization, day: date) -> Weights:
+def weights(organization: Organization, day: date, basis: Basis) -> Weights:
     """List each split's (cost center, numerator, denominator) among those that exist on `day`.
 
-    The others share what would have been the part of one that does not exist.
+    The others share what would have been the part of one that does not exist. `basis` is what
+    measured splits go by.
     """
     centers = organization.cost_centers
-    return splits.shares(organization.splits, lambda each: centers[each].valid_on(day))
+    return splits.shares(organization.splits, lambda each: centers[each].valid_on(day), basis)
+
+
+def supposed(organization: Organization) -> Basis:
+    """Suppose that all have as much: for those who ask about everything but the shares."""
+    everybody = dict.fromkeys(organization.cost_centers, Decimal(1))
+    return {
+        name: dict.fromkeys(split.among, Decimal(1)) if split.among else everybody
+        for name, split in splits.measured(organization.splits).items()
+    }
+
+
+def emptied(weights: Weights, organization: Organization, day: date) -> dict[str, str]:
+    """Say of each split that divides among nobody on `day` why that is so."""
+    named = organization.splits
+    measured = splits.measured(named)
+    return {
+        name: f"no cost center of split {name} is valid on {day}"
+        if splits.used(named, [name]).isdisjoint(measured)
+        else f"split {name} has nothing to go by on {day}"
+        for name, members in weights.items()
+        if not members
+    }
 
 
 def _parts(words: pl.DataFrame, split_weights: Weights) -> pl.DataFrame:

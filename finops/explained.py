@@ -7,7 +7,7 @@ charge's. What nobody held goes by the organization's policy for idle time.
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -36,7 +36,7 @@ PAIR = "~pair"
 """A wording and a spell: what charges have in common that are shared out alike."""
 _CASE, _END, _TIMES = "~case", "~end", "~times"
 _OVER, _TOGETHER, _SAME, _FIRST = "~over", "~together", "~same", "~first"
-_IS_SPLIT = "~is_split"
+_MEMBER, _AMONG, _BESIDE = "~member", "~among", "\x1f"
 _TENTHS = "~tenths"
 _WHO = ["kind", "name"]
 _MOST_FACTOR = 10**18
@@ -67,7 +67,7 @@ def parts(
     decided = decide(_dimensions(cases, words, holding))
     merged = _merged(held, cases, decided)
     ends = _ends(decided, weights)
-    return _said(_shared(merged, ends), ends)
+    return _said(_shared(merged, ends, weights), ends)
 
 
 def with_policy(decided: pl.DataFrame, organization: Organization) -> pl.DataFrame:
@@ -154,36 +154,24 @@ def _ends(decided: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     """List where each case goes: to one cost center, to nobody, or to the members of a split.
 
     They come in the order of the parts of a charge: the alphabetically first gets what is left over
-    first. `_TIMES` is the weight of each, to the same whole for all.
+    first.
     """
-    dens = (den // math.gcd(num, den) for each in weights.values() for _, num, den in each)
-    factor = math.lcm(*dens)
     members = pl.DataFrame(
-        [
-            (name, center, number)
-            for name, each in weights.items()
-            for center, number in _numbers(each, factor)
-        ],
-        schema={"split": pl.String, "member": pl.String, _TIMES: pl.Int64},
+        [(name, center) for name, each in weights.items() for center, _, _ in each],
+        schema={"split": pl.String, _MEMBER: pl.String},
         orient="row",
     )
-    unsplit = pl.lit(min(factor, _MOST_FACTOR), pl.Int64)
     order = ["cost_center", "step", "rule", *_WHO, "reason", _CASE]
     return (
         decided.join(members, on="split", how="left", maintain_order="left_right")
-        .with_columns(
-            pl.coalesce("cost_center", "member").alias("cost_center"),
-            pl.coalesce(_TIMES, unsplit).alias(_TIMES),
-            _step().alias("step"),
-        )
-        .drop("member")
+        .with_columns(pl.coalesce("cost_center", _MEMBER).alias("cost_center"), _step())
         .sort(order, nulls_last=True)
         .with_row_index(_END)
     )
 
 
 def _numbers(weights: Sequence[tuple[str, int, int]], factor: int) -> list[tuple[str, int]]:
-    """Bring the weights of a split to the common denominator of all; cut off at 18 digits."""
+    """Bring the weights of a split to a common denominator; cut off at 18 digits."""
     if factor <= _MOST_FACTOR:
         return [(center, factor * num // den) for center, num, den in weights]
     numbers = [(center, _MOST_FACTOR * num // den) for center, num, den in weights]
@@ -199,36 +187,66 @@ def _step() -> pl.Expr:
         .when(pl.col("kind").is_null())
         .then(pl.lit(STEP_IDLE))
         .otherwise(pl.lit(STEP_WORKLOAD))
+        .alias("step")
     )
 
 
-def _shared(held: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+def _shared(held: pl.DataFrame, ends: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     """Give each end of a pair its share, in whole numbers that add up to `share_den`."""
     total = pl.col(AMOUNT).sum().over(PAIR)
     tenths = ((pl.col(AMOUNT) * 1000 + total // 2) // total).cast(pl.Int64).alias(_TENTHS)
-    went = (
-        held.with_columns(tenths)
-        .join(
-            ends.select(_CASE, _END, _TIMES, pl.col("split").is_not_null().alias(_IS_SPLIT)),
-            on=_CASE,
-        )
-        .sort(PAIR, _END)
-    )
-    is_split = pl.col(_IS_SPLIT).any().over(PAIR)
-    went = went.with_columns(
-        pl.when(is_split).then(pl.col(AMOUNT) * pl.col(_TIMES)).otherwise(AMOUNT).alias(AMOUNT),
-        is_split.alias(_IS_SPLIT),
-    )
-    plain = went.filter(~pl.col(_IS_SPLIT))
-    split = shares.reduced(went.filter(_IS_SPLIT), PAIR, AMOUNT)
+    went = held.with_columns(tenths).join(ends.select(_CASE, _END, "split", _MEMBER), on=_CASE)
+    went = went.sort(PAIR, _END)
+    is_split = pl.col("split").is_not_null().any().over(PAIR)
+    plain, split = went.filter(~is_split), _divided(went.filter(is_split), weights)
     return (
-        pl.concat([plain, split])
+        pl.concat([plain, shares.reduced(split, PAIR, AMOUNT)])
+        .drop("split", _MEMBER)
         .sort(PAIR, _END)
         .with_columns(
             pl.col(AMOUNT).cast(pl.Int64).alias("share_num"),
             pl.col(AMOUNT).sum().over(PAIR).cast(pl.Int64).alias("share_den"),
         )
     )
+
+
+def _divided(went: pl.DataFrame, weights: Weights) -> pl.DataFrame:
+    """Divide what holders held among the members of splits, whole numbers as before.
+
+    The common denominator is that of the pair's own splits: what others there are changes nothing.
+    """
+    named = pl.col("split").drop_nulls().unique().sort().str.join(_BESIDE)
+    among = went.group_by(PAIR).agg(named.alias(_AMONG))
+    times = pl.DataFrame(
+        [
+            (alike, *row)
+            for alike in among.get_column(_AMONG).unique().sort()
+            for row in _times({name: weights[name] for name in alike.split(_BESIDE)})
+        ],
+        schema={
+            _AMONG: pl.String,
+            "split": pl.String,
+            _MEMBER: pl.String,
+            _TIMES: pl.Int64,
+        },
+        orient="row",
+    )
+    return (
+        went.join(among, on=PAIR, how="left", maintain_order="left")
+        .join(times, on=times.columns[:-1], how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(pl.col(AMOUNT) * pl.col(_TIMES))
+        .drop(_AMONG, _TIMES)
+    )
+
+
+def _times(weights: Weights) -> Iterator[tuple[str | None, str | None, int]]:
+    """List by how much to multiply: for members of splits, and for what is not split."""
+    dens = (den // math.gcd(num, den) for each in weights.values() for _, num, den in each)
+    factor = math.lcm(*dens)
+    yield None, None, min(factor, _MOST_FACTOR)
+    for name, each in weights.items():
+        for center, number in _numbers(each, factor):
+            yield name, center, number
 
 
 def _said(went: pl.DataFrame, ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -241,7 +259,7 @@ def _said(went: pl.DataFrame, ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
     )
     return (
         numbered.select(PAIR, "share_num", "share_den", WORDING),
-        spoken.drop(_END, _TENTHS, MEASURED, USED, OVERBOOKED, WORDING, _CASE, *_WHO, _TIMES),
+        spoken.drop(_END, _TENTHS, MEASURED, USED, OVERBOOKED, WORDING, _CASE, *_WHO, _MEMBER),
     )
 
 

@@ -33,8 +33,8 @@ from finops.tabular import said
 from finops.warehouse import Warehouse
 from finops.workloads import Shelf
 
-BOOKED = "period"
-"""The column with the month that an entry counts in."""
+BOOKED = pl.col("period")
+"""The month that an entry counts in."""
 
 _METHOD, _CHECKPOINT, _ENTRY = "AllocatedMethodId", "x_LedgerCheckpoint", "x_LedgerEntry"
 _NO_ENTRIES = {"index": pl.Int64(), **ENTRY_SCHEMA}
@@ -160,9 +160,9 @@ class _Reading:
             source = charges.read(self.warehouse, partition)
         except KeyError:
             source = pl.LazyFrame(schema=focus.SCHEMA)
-        before = live(history.filter(pl.col(BOOKED) < self.period))
-        now = live(history.filter(pl.col(BOOKED) <= self.period))
-        mine = history.filter(pl.col(BOOKED) == self.period)
+        before = live(history.filter(self.period > BOOKED))
+        now = live(history.filter(self.period >= BOOKED))
+        mine = history.filter(self.period == BOOKED)
         where = partition.path if now.equals(live(history)) else None
         self._count(mine)
         try:

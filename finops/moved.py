@@ -10,6 +10,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops import attribution, budgets, charges, holding, money
+from finops.deciding import Deciding
 from finops.holding import Holding
 from finops.organization import Organization
 from finops.partition import Partition
@@ -93,11 +94,14 @@ def compare(warehouse: Warehouse, old: Organization, new: Organization, period: 
     """Attribute the charges of `period` by both; raises `ConfigError` when there are none."""
     sums, moves = [], []
     charge_count = moved_count = 0
+    as_is, to_be = (Deciding(warehouse, organization) for organization in (old, new))
     for partition, rows, held in _slices(warehouse, period):
-        before = _allocated(attribution.allocate(rows, old, partition, held))
+        basis = as_is.basis(partition)
+        before = _allocated(attribution.allocate(rows, old, partition, held, basis))
         after = before
         if new.deciding != old.deciding:
-            after = _allocated(attribution.allocate(rows, new, partition, held))
+            basis = to_be.basis(partition)
+            after = _allocated(attribution.allocate(rows, new, partition, held, basis))
         charge_count += before.get_column("charge_id").n_unique()
         sums += [_sums(before, "before"), _sums(after, "after")]
         changed = _changed(before, after)

@@ -15,12 +15,20 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from finops import idle, splits
+from finops import focus, idle, splits
 from finops.errors import ConfigError, Issue
 from finops.identity import Slug, slug
 from finops.idle import Idle
 from finops.listed import Lists
-from finops.rulebook import Dated, Lookups, Rule, Rulebook, VirtualTags, flattened
+from finops.rulebook import (
+    Dated,
+    Lookups,
+    Rule,
+    Rulebook,
+    VirtualTags,
+    broken_patterns,
+    flattened,
+)
 from finops.settings import (
     Currency,
     Exact,
@@ -265,6 +273,14 @@ def _broken_splits(organization: Organization, name: str) -> Iterator[Issue]:
         for inner in split.inner:
             if inner not in named:
                 yield Issue(where, f"there is no split {inner!r}; {suggestion(inner, list(named))}")
+        yield from broken_patterns(split.match, where)
+        for column in split.match:
+            if column.partition(".")[0] not in {focus.TAGS, focus.WORKLOAD}:
+                yield Issue(
+                    f"{where}: match.{column}",
+                    f"a telemetry split looks at workloads: write {focus.TAGS}.… or "
+                    f"{focus.WORKLOAD}.…",
+                )
     circle = splits.circle(named)
     if circle is not None:
         chain = " > ".join(circle)

@@ -4,7 +4,6 @@ The difference is new rows, or exact reversals plus new rows; no difference, no 
 that was ever recorded is changed.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,23 +14,21 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from finops import attribution, charges, holding, progress, replacement, wording
+from finops import attribution, charges, progress, replacement, wording
 from finops.attribution import ALLOCATION_SCHEMA, MEASURES
+from finops.deciding import Deciding, Kept
 from finops.errors import Overtaken, WarehouseError
-from finops.holding import Holding, Relevant
+from finops.holding import Holding
 from finops.ledger import ENTRY_SCHEMA, Appended, BatchFacts, Input, Ledger, PartitionFacts
 from finops.organization import Organization
 from finops.partition import Partition, Window
+from finops.splits import Basis
 from finops.tabular import said
 from finops.warehouse import Warehouse
 from finops.wording import Lexicon
-from finops.workloads import Shelf
 
 ALLOCATIONS = "allocations"
 SETTLED = "settled"
-METHOD = "attribution/1"
-"""Changes when the same charges and rules would be attributed differently by newer code."""
-
 _EVIDENCE = {"src", "src_row"}
 """Where a charge was read says nothing about whose it is: a re-delivered row is no new entry."""
 
@@ -80,52 +77,32 @@ def changed(
     recorded = ledger.partition_idem()
     head = ledger.head()
     size = 0 if head is None else head.size
-    shelf = Shelf(warehouse)
+    deciding = Deciding(warehouse, organization, Kept(warehouse))
     found = []
     for partition in charges.partitions(warehouse):
         if partition.touches(window):
-            source = charges.read(warehouse, partition)
-            idem = identity(source, holding.relevant(source, shelf), partition, organization)
+            idem = deciding.of(partition).idem
             if idem not in {recorded.get(partition), _settled(warehouse, partition, size)}:
                 found.append(partition)
     return found
 
 
-def identity(
-    source: pl.LazyFrame,
-    workloads: Relevant | None,
-    partition: Partition,
-    organization: Organization,
-) -> str:
-    """Digest everything that decides a partition's allocations.
-
-    That is: its charges, the workloads that may have held what they are for, rules and method.
-    """
-    ids = source.select(pl.col("x_ChargeId").sort().str.join("\n"))
-    content = hashlib.sha256(ids.collect().item().encode()).hexdigest()
-    rules = hashlib.sha256(organization.deciding.encode()).hexdigest()
-    facts = {"charges": content, "method": METHOD, "partition": partition.path, "rules": rules}
-    if workloads is not None:
-        facts["workloads"] = workloads.digest
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
 def attribute(warehouse: Warehouse, partition: Partition, organization: Organization) -> Attributed:
     """Write the allocations of one partition; the sums are proven before and after."""
-    source = charges.read(warehouse, partition)
-    workloads = holding.relevant(source, Shelf(warehouse))
-    idem = identity(source, workloads, partition, organization)
+    decided = Deciding(warehouse, organization, Kept(warehouse, is_trusted=True)).of(partition)
+    source, workloads = decided.charges, decided.workloads
     held = None if workloads is None else workloads.holding(source)
     with warehouse.workspace() as folder, _room_for(f"the allocations of {partition.path}"):
         path = folder / "part.parquet"
-        before = _written(path, source, organization, partition, held)
+        before = _written(path, source, organization, partition, held, decided.basis)
         warehouse.adopt(partition.key(ALLOCATIONS), path)
     kept = pl.scan_parquet(warehouse.local(partition.key(ALLOCATIONS)), glob=False)
     after = attribution.proven(source, kept, partition.path)
     assert before == after, "what was read back must be what was written"
     rows = kept.select(pl.len()).collect().item()
     progress.advance("attribute", rows)
-    return Attributed(partition, idem, rows, () if workloads is None else workloads.raws)
+    raws = () if workloads is None else workloads.raws
+    return Attributed(partition, decided.idem, rows, raws)
 
 
 @contextmanager
@@ -146,6 +123,7 @@ def _written(
     organization: Organization,
     partition: Partition,
     held: Holding | None,
+    basis: Basis,
 ) -> dict[str, Decimal]:
     """Write the allocations of `source` slice by slice; return what they add up to."""
     total: dict[str, Decimal] = {}
@@ -156,7 +134,7 @@ def _written(
                 attribution.columns(organization, held)
             )
             part = slice_.collect(engine="in-memory").lazy()
-            numbers, words = attribution.allocated(part, organization, partition, held)
+            numbers, words = attribution.allocated(part, organization, partition, held, basis)
             allocations = wording.whole(numbers, words.select("currency", "share_num", "share_den"))
             sums = attribution.proven(part, allocations.lazy(), partition.path)
             for currency, amount in sums.items():

@@ -175,7 +175,7 @@ class Rulebook:
                     "is empty; to match every charge write { BillingCurrency = true }",
                 )
             yield from _broken_columns(rule.columns, where, list(self.virtual_tags))
-            yield from _broken_patterns(rule.match, where)
+            yield from broken_patterns(rule.match, where)
 
     def _broken_outcome(self, rule: Rule, where: str) -> Iterator[Issue]:
         outcomes = (
@@ -210,7 +210,7 @@ class Rulebook:
             for place, line in enumerate(lines):
                 where = f"{name}: virtual_tags.{tag}[{place}]"
                 yield from _broken_columns(line.columns, where, above)
-                yield from _broken_patterns(line.match, where)
+                yield from broken_patterns(line.match, where)
             above.append(tag)
 
 
@@ -228,7 +228,8 @@ def _broken_columns(columns: Sequence[str], where: str, tags: Sequence[str]) -> 
             yield Issue(f"{where}: {column}", f"is no column a rule can look at; {hint}")
 
 
-def _broken_patterns(match: Mapping[str, Condition], where: str) -> Iterator[Issue]:
+def broken_patterns(match: Mapping[str, Condition], where: str) -> Iterator[Issue]:
+    """Find regular expressions that are none."""
     for column, condition in match.items():
         for regex in conditions.patterns(condition):
             try:

@@ -1,20 +1,29 @@
 """How a shared charge is divided among cost centers, as `organization.toml` says it."""
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from finops import money, weights
 from finops.identity import slug
-from finops.settings import Exact, Frozen
+from finops.rulebook import Match, flattened
+from finops.settings import Currency, Exact, Frozen
 from finops.weights import Shares, Weighted
 
 INNER = "splits."
 """What a member begins with that is itself a split, such as `splits.platform`."""
+
+ATTRIBUTE = "attributes."
+"""What a telemetry split goes by begins with when it is a number among a workload's attributes."""
+
+Basis = Mapping[str, Mapping[str, Decimal]]
+"""What measured splits go by: for each of them, how much each of its cost centers has."""
+NOTHING: Basis = {}
 
 
 class SplitMethod(StrEnum):
@@ -22,6 +31,27 @@ class SplitMethod(StrEnum):
 
     EVEN = "even"
     FIXED = "fixed"
+    PROPORTIONAL = "proportional"
+    TELEMETRY = "telemetry"
+
+
+class Span(StrEnum):
+    """Over which days a measured split looks: the charge's day, its month, or the one before."""
+
+    DAY = "day"
+    MONTH = "month"
+    PREVIOUS_MONTH = "previous_month"
+
+
+COSTS = ("billed_cost", "effective_cost", "contracted_cost", "list_cost")
+MEASURES = (*COSTS, "gpu_hours")
+"""What a proportional split can go by."""
+
+METRICS = ("gpu_hours", "used_gpu_hours", "hours", "weight")
+"""What a telemetry split can go by, beside the attributes of workloads."""
+
+_MEASURED = {SplitMethod.PROPORTIONAL, SplitMethod.TELEMETRY}
+_METRIC = re.compile(rf"{'|'.join(METRICS)}|attributes\.[A-Za-z0-9_.-]+")
 
 
 def _member(value: object) -> object:
@@ -39,12 +69,24 @@ Member = Annotated[str, BeforeValidator(_member)]
 class Split(Frozen):
     """How a shared charge is divided among cost centers, and other splits (`splits.NAME`).
 
-    `even`: equal parts. `fixed`: shares that add up to 1.
+    `even`: equal parts. `fixed`: shares that add up to 1. `proportional`: by what the cost centers
+    `among` which it divides carry without any split; costs count in `currency`. `telemetry`: by
+    what their workloads tell. These two look at the days of `over`, and without `among` at all
+    cost centers; what is below one of `among` counts for it.
     """
 
     method: SplitMethod
     among: tuple[Member, ...] = ()
     shares: Mapping[Member, Exact] = {}
+    by: str | None = None
+    over: Span = Span.DAY
+    currency: Currency = "USD"
+    match: Match = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, table: Any) -> Any:
+        return flattened(table)
 
     @model_validator(mode="after")
     def _complete(self) -> "Split":
@@ -54,6 +96,34 @@ class Split(Frozen):
             raise ValueError('method "fixed" takes `shares`, a share for each cost center')
         if len(set(self.among)) < len(self.among):
             raise ValueError("`among` names a cost center twice; name each once")
+        self._demand_known()
+        self._demand_basis()
+        self._demand_whole()
+        return self
+
+    def _demand_known(self) -> None:
+        """Refuse settings that this method would not look at."""
+        allowed = {"method", "among", "shares"}
+        if self.is_measured:
+            allowed = {"method", "among", "by", "over"}
+            allowed |= {"match"} if self.method is SplitMethod.TELEMETRY else {"currency"}
+        if foreign := self.model_fields_set - allowed:
+            raise ValueError(f'method "{self.method}" takes no `{min(foreign)}`; leave it out')
+
+    def _demand_basis(self) -> None:
+        if not self.is_measured:
+            return
+        if self.method is SplitMethod.PROPORTIONAL and self.by not in MEASURES:
+            raise ValueError(f'method "proportional" takes `by`: {_either(MEASURES)}')
+        if self.method is SplitMethod.TELEMETRY and not _METRIC.fullmatch(self.by or ""):
+            metrics = _either((*METRICS, f"{ATTRIBUTE}NAME"))
+            raise ValueError(f'method "telemetry" takes `by`: {metrics}')
+        if self.inner:
+            raise ValueError(
+                f'method "{self.method}" divides among cost centers, not {INNER}{self.inner[0]}'
+            )
+
+    def _demand_whole(self) -> None:
         if any(share <= 0 for share in self.shares.values()):
             raise ValueError("every share must be greater than 0")
         if any(_decimals(share) > money.SCALE for share in self.shares.values()):
@@ -61,7 +131,11 @@ class Split(Frozen):
         if self.shares and sum(self.shares.values()) != 1:
             total = sum(self.shares.values())
             raise ValueError(f"the shares add up to {total}, not 1; change them so that they do")
-        return self
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether the shares depend on what the cost centers have."""
+        return self.method in _MEASURED
 
     @property
     def members(self) -> list[str]:
@@ -74,18 +148,25 @@ class Split(Frozen):
         named = {*self.among, *self.shares}
         return sorted(name.removeprefix(INNER) for name in named if name.startswith(INNER))
 
-    @property
-    def weighted(self) -> Weighted:
-        """Tell how much of the whole each member carries."""
+    def weighted(self, amounts: Mapping[str, Decimal]) -> Weighted:
+        """Tell how much of the whole each member carries; `amounts` count when it is measured."""
+        if self.is_measured:
+            return weights.proportional(amounts)
         even = dict.fromkeys(self.among, Fraction(1, max(len(self.among), 1)))
         return even | {member: Fraction(share) for member, share in self.shares.items()}
+
+    def target(self, lineage: Iterable[str]) -> str | None:
+        """Find the member that what a cost center has counts for, by its lineage, nearest first."""
+        if not self.among:
+            return next(iter(lineage), None)
+        return next((each for each in lineage if each in self.among), None)
 
     def as_written(self, left: Collection[str]) -> Shares | None:
         """Give the shares of its members `left` as the file writes them, such as 25 of 100.
 
-        `None` when the file does not say, because some are splits themselves.
+        `None` when the file does not say: it is measured, or some are splits themselves.
         """
-        if self.inner:
+        if self.is_measured or self.inner:
             return None
         scale = 10 ** max((_decimals(share) for share in self.shares.values()), default=0)
         parts = dict.fromkeys(self.among, 1)
@@ -105,10 +186,29 @@ def circle(splits: Mapping[str, Split]) -> tuple[str, ...] | None:
     return weights.circle({name: split.inner for name, split in splits.items()})
 
 
-def shares(splits: Mapping[str, Split], is_valid: Callable[[str], bool]) -> dict[str, Shares]:
+def measured(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """Choose the splits that depend on what cost centers have."""
+    return {name: split for name, split in splits.items() if split.is_measured}
+
+
+def used(splits: Mapping[str, Split], names: Collection[str]) -> frozenset[str]:
+    """Name the splits that have a part in what `names` divide: themselves and those inside."""
+    found: set[str] = set()
+    waiting = [*names]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting += [each for each in splits[name].inner if each not in found]
+    return frozenset(found)
+
+
+def shares(
+    splits: Mapping[str, Split], is_valid: Callable[[str], bool], basis: Basis
+) -> dict[str, Shares]:
     """Resolve every split to shares of cost centers that `is_valid`: the inner ones first.
 
-    The others share what would have been the part of one that is not. No shares: nobody is left.
+    The others share what would have been the part of one that is not. No shares: nobody is left,
+    or a measured split has nothing to go by.
     """
     weighed: dict[str, Weighted] = {}
     found: dict[str, Shares] = {}
@@ -116,7 +216,7 @@ def shares(splits: Mapping[str, Split], is_valid: Callable[[str], bool]) -> dict
         split = splits[name]
         own = {
             member: weight
-            for member, weight in split.weighted.items()
+            for member, weight in split.weighted(basis.get(name, {})).items()
             if member.startswith(INNER) or is_valid(member)
         }
         inner = {INNER + each: weighed[each] for each in split.inner}
@@ -124,3 +224,8 @@ def shares(splits: Mapping[str, Split], is_valid: Callable[[str], bool]) -> dict
         written = split.as_written(weighed[name])
         found[name] = weights.whole_numbers(weighed[name]) if written is None else written
     return found
+
+
+def _either(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}"

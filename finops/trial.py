@@ -231,8 +231,9 @@ def decided(sets: pl.DataFrame, organization: Organization, day: date) -> pl.Dat
     """Add to dimension sets of charges what the rules of `day` say when no workload held them."""
     whole = sets.with_columns(pl.lit(None, pl.String).alias(focus.WORKLOAD))
     found = rules.decide(whole, organization.on(day), {})
-    weights = attribution.weights(organization, day)
-    return attribution.on_the_day(found, weights, organization, day)
+    weights = attribution.weights(organization, day, attribution.supposed(organization))
+    nobody = attribution.emptied(weights, organization, day)
+    return attribution.on_the_day(found, nobody, organization, day)
 
 
 def sums(sets: pl.DataFrame) -> dict[str, Decimal]:

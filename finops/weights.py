@@ -41,6 +41,16 @@ def inner_first(inner: Mapping[str, Sequence[str]]) -> Iterator[str]:
     return (name for name in sorter.static_order() if name in inner)
 
 
+def proportional(amounts: Mapping[str, Decimal]) -> Weighted:
+    """Weigh cost centers by what they have; nothing and less than nothing (credits) weigh nothing.
+
+    Empty when nobody has anything: there is no proportion then.
+    """
+    have = {center: Fraction(amount) for center, amount in amounts.items() if amount > 0}
+    whole = sum(have.values())
+    return {center: amount / whole for center, amount in have.items()}
+
+
 def among_those_left(weights: Weighted) -> Weighted:
     """Make weights add up to one again, after some members went away."""
     whole = sum(weights.values())

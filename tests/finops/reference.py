@@ -16,30 +16,46 @@ from typing import Any
 from finops import money
 from finops.identity import slug
 from finops.organization import Organization
+from finops.splits import NOTHING, Basis
 
 Row = Mapping[str, Any]
 Decision = tuple[str | None, str | None, str | None, str | None]
 """Cost center, split, rule, and why there is neither."""
+Part = tuple[str | None, str, str | None, str]
+"""Cost center, step, rule, and who held it."""
+FINEST = 10**18
 MICROSECOND = timedelta(microseconds=1)
 ROUNDING = 10**9
 
 
 def allocate(
-    charges: Sequence[Row], workloads: Sequence[Row], org: Organization, day: date
+    charges: Sequence[Row],
+    workloads: Sequence[Row],
+    org: Organization,
+    day: date,
+    basis: Basis = NOTHING,
 ) -> Iterator[tuple[str, str | None, str, str | None, str, Fraction, Decimal]]:
     """Yield charge, cost center, step, rule, who held it (None: by rules), share and cost."""
     for charge in charges:
-        parts: dict[tuple[str | None, str, str | None, str], Fraction] = defaultdict(Fraction)
+        parts: dict[Part, Fraction] = defaultdict(Fraction)
         for holder, amount in holders(charge, charges, workloads):
-            center, split, rule, why = decide(charge, holder, org, day)
-            for member, weight in members(center, split, org, day):
+            center, split, rule, why = decide(charge, holder, org, day, basis)
+            for member, weight in members(center, split, org, day, basis):
                 parts[member, step_of(holder, split, why), rule, who(holder)] += amount * weight
-        order = sorted(parts, key=lambda key: ["~" if word is None else word for word in key])
-        total = sum(parts.values())
-        scale = math.lcm(*(share.denominator for share in parts.values()))
-        costs = money.split(charge["BilledCost"], [int(parts[key] * scale) for key in order])
+        shares = whole_numbers(parts)
+        order = sorted(shares, key=lambda key: ["~" if word is None else word for word in key])
+        costs = money.split(charge["BilledCost"], [shares[key] for key in order])
         for key, cost in zip(order, costs, strict=True):
-            yield charge["x_ChargeId"], *key, parts[key] / total, cost
+            yield charge["x_ChargeId"], *key, Fraction(shares[key], sum(shares.values())), cost
+
+
+def whole_numbers(parts: Mapping[Part, Fraction]) -> dict[Part, int]:
+    """Bring fractions to whole numbers; those that add up to more than 10¹⁸ lose their last digits."""
+    scale = math.lcm(*(share.denominator for share in parts.values()))
+    numbers = {key: int(share * scale) for key, share in parts.items()}
+    common = math.gcd(*numbers.values())
+    cut = common * -(-sum(numbers.values()) // common // FINEST)
+    return {key: number // cut for key, number in numbers.items() if number // cut}
 
 
 def who(holder: Row) -> str:
@@ -162,7 +178,7 @@ def link(charge: Row, workload: Row) -> int | None:
     return 2 if names & {workload["resource_id"], workload["node"]} else None
 
 
-def decide(charge: Row, holder: Row, org: Organization, day: date) -> Decision:
+def decide(charge: Row, holder: Row, org: Organization, day: date, basis: Basis) -> Decision:
     tags = json.loads(charge["Tags"] or "{}") | json.loads(holder.get("tags") or "{}")
     facts = {f"Tags.{key}": value for key, value in tags.items()} | dict(charge)
     if holder and holder["kind"] != "idle":
@@ -174,7 +190,7 @@ def decide(charge: Row, holder: Row, org: Organization, day: date) -> Decision:
             center, split, rule = policy.cost_center, policy.split, name
     if center is not None and not org.cost_centers[center].valid_on(day):
         return None, None, rule, f"cost center {center} is not valid on {day}"
-    if split is not None and not members(None, split, org, day):
+    if split is not None and not members(None, split, org, day, basis):
         return None, None, rule, f"no cost center of split {split} is valid on {day}"
     return center, split, rule, None if center or split else "nobody"
 
@@ -194,20 +210,22 @@ def meets(condition: object, value: str | None) -> bool:
 
 
 def members(
-    center: str | None, split: str | None, org: Organization, day: date
+    center: str | None, split: str | None, org: Organization, day: date, basis: Basis
 ) -> list[tuple[str | None, Fraction]]:
     if split is None:
         return [(center, Fraction(1))]
     left: list[tuple[Fraction, list[tuple[str | None, Fraction]]]] = []
-    for name, share in org.splits[split].weighted.items():
+    chosen = org.splits[split]
+    has = {name: Fraction(amount) for name, amount in basis.get(split, {}).items() if amount > 0}
+    for name, share in (has if chosen.is_measured else chosen.weighted({})).items():
         if name.startswith("splits."):
-            left.append((share, members(None, name.removeprefix("splits."), org, day)))
+            left.append((share, members(None, name.removeprefix("splits."), org, day, basis)))
         elif org.cost_centers[name].valid_on(day):
             left.append((share, [(name, Fraction(1))]))
     left = [(share, inner) for share, inner in left if inner]
     whole = sum(share for share, _ in left)
     found: dict[str | None, Fraction] = {}
     for share, inner in left:
-        for center, part in inner:
-            found[center] = found.get(center, Fraction(0)) + share / whole * part
+        for member, part in inner:
+            found[member] = found.get(member, Fraction(0)) + share / whole * part
     return sorted(found.items(), key=lambda each: each[0] or "")

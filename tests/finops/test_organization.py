@@ -183,7 +183,7 @@ def test_every_malformed_split_is_named_at_once(tmp_path: Path, docstring: str) 
             ),
             'both: method "fixed" takes `shares`, a share for each cost center',
             "twice: `among` names a cost center twice; name each once",
-            "odd.method: input should be 'even' or 'fixed', not 'odd'",
+            "odd.method: input should be 'even', 'fixed', 'proportional' or 'telemetry', not 'odd'",
         )
     ]
 
@@ -372,7 +372,7 @@ def test_weights_are_the_shares_and_sum_to_one(numbers: list[int]) -> None:
 
 
 def _weights(table: dict[str, object]) -> tuple[tuple[str, int, int], ...]:
-    return splits.shares(organization.parse("", table).splits, lambda _: True)["s"]
+    return splits.shares(organization.parse("", table).splits, lambda _: True, {})["s"]
 
 
 def test_only_what_decides_is_in_the_digest(tmp_path: Path) -> None:

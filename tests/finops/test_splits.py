@@ -13,7 +13,7 @@ CENTERS = {name: {"type": "team", "name": name} for name in ("red", "blue", "gre
 
 def shares(table: dict[str, object], gone: str = "") -> dict[str, tuple[tuple[str, int, int], ...]]:
     org = organization.parse("", {"cost_centers": CENTERS, "splits": table})
-    return splits.shares(org.splits, lambda center: center != gone)
+    return splits.shares(org.splits, lambda center: center != gone, {})
 
 
 def faults(table: dict[str, object]) -> list[str]:
@@ -76,4 +76,29 @@ def test_only_days_on_which_somebody_is_there() -> None:
     org = organization.parse(
         "", {"cost_centers": dated, "splits": {"s": {"method": "even", "among": ["old"]}}}
     )
-    assert splits.shares(org.splits, lambda _: False) == {"s": ()}
+    assert splits.shares(org.splits, lambda _: False, {}) == {"s": ()}
+
+
+@pytest.mark.parametrize(
+    ("split", "says"),
+    [
+        ({"method": "proportional"}, 'method "proportional" takes `by`: billed_cost, '),
+        ({"method": "proportional", "by": "cost"}, 'method "proportional" takes `by`: billed_cost'),
+        ({"method": "telemetry", "by": "requests"}, 'method "telemetry" takes `by`: gpu_hours, '),
+        ({"method": "even", "among": ["red"], "by": "x"}, 'method "even" takes no `by`; leave it'),
+        (
+            {"method": "proportional", "by": "gpu_hours", "match": {"Tags.a": True}},
+            'method "proportional" takes no `match`; leave it out',
+        ),
+        (
+            {"method": "proportional", "by": "gpu_hours", "among": ["splits.s"]},
+            'method "proportional" divides among cost centers, not splits.s',
+        ),
+        (
+            {"method": "telemetry", "by": "hours", "match": {"ServiceName": "EC2"}},
+            "match.ServiceName: a telemetry split looks at workloads: write Tags.… or Workload.…",
+        ),
+    ],
+)
+def test_a_measured_split_says_what_it_needs(split: dict[str, object], says: str) -> None:
+    assert says in " ".join(faults({"s": split}))

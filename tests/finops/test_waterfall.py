@@ -18,6 +18,7 @@ from finops.attribution import MEASURES
 from finops.organization import Organization
 from finops.partition import Partition
 from finops.rulebook import Rule
+from finops.splits import NOTHING, Basis
 from finops.workloads import SCHEMA
 from tests.finops import reference
 
@@ -35,10 +36,14 @@ splits.even = { method = "even", among = ["ml", "web", "gone", "chat"] }
 splits.fixed = { method = "fixed", shares = { ml = 0.35, web = 0.65 } }
 splits.chain = { method = "fixed", shares = { web = 0.2, "splits.even" = 0.5, "splits.fine" = 0.3 } }
 splits.fine = { method = "fixed", shares = { chat = 0.000000001, pool = 0.999999999 } }
+splits.spent = { method = "proportional", by = "billed_cost", among = ["ml", "web", "gone"] }
+splits.told = { method = "telemetry", by = "hours" }
+splits.mixed = { method = "even", among = ["pool", "splits.spent", "splits.told"] }
 """
+SPLITS = ("even", "fixed", "fine", "chain", "spent", "told", "mixed")
 OUTCOMES = [
     *(f'cost_center = "{name}"' for name in ("ml", "web", "gone")),
-    *(f'split = "{name}"' for name in ("even", "fixed", "fine", "chain")),
+    *(f'split = "{name}"' for name in SPLITS),
     'cost_center_from = "Tags.team"',
 ]
 MATCHES = [
@@ -56,6 +61,7 @@ POLICIES = [
     'idle = { cost_center = "pool" }',
     'idle = { split = "fixed" }',
     'idle = { split = "chain" }',
+    'idle = { split = "mixed" }',
     'idle = { cost_center = "gone", owners = { ml = { split = "even" }, web = {} } }',
 ]
 
@@ -73,6 +79,13 @@ def organizations(draw: st.DrawFn) -> Organization:
     return organization.parse(text, tomllib.loads(text, parse_float=Decimal))
 
 
+AMOUNTS = st.sampled_from(["1", "-2", "3", "4.5", "0.00000007"])
+BASES = st.fixed_dictionaries(
+    {
+        "spent": st.dictionaries(st.sampled_from(["ml", "web", "gone"]), AMOUNTS.map(Decimal)),
+        "told": st.dictionaries(st.sampled_from(["chat", "pool"]), AMOUNTS.map(Decimal)),
+    }
+)
 COSTS = st.integers(-(10**24), 10**24).map(money.amount) | st.just(Decimal(0))
 TEAMS = st.sampled_from([None, "ml", "web", "bot", "gone", "nobody"])
 RESOURCES = st.sampled_from([None, "i-1", "i-2", "arn:x/i-2", "repo/a"])
@@ -174,10 +187,14 @@ def as_told(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def engine(
-    charges: pl.LazyFrame, told: pl.DataFrame, org: Organization, whole: pl.LazyFrame | None = None
+    charges: pl.LazyFrame,
+    told: pl.DataFrame,
+    org: Organization,
+    whole: pl.LazyFrame | None = None,
+    basis: Basis = NOTHING,
 ) -> pl.DataFrame:
     held = holding.of(charges if whole is None else whole, told)
-    found = attribution.allocate(charges, org, PARTITION, held).collect()
+    found = attribution.allocate(charges, org, PARTITION, held, basis).collect()
     attribution.proven(charges, found.lazy(), "here")
     return found
 
@@ -210,36 +227,38 @@ SOME, THOUSANDS = (
 )
 
 
-def agree(bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization) -> None:
-    expected = sorted(reference.allocate(bill, told, org, PARTITION.day), key=str)
-    found = comparable(engine(as_charges(bill), as_told(told), org))
+def agree(
+    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization, basis: Basis
+) -> None:
+    expected = sorted(reference.allocate(bill, told, org, PARTITION.day, basis), key=str)
+    found = comparable(engine(as_charges(bill), as_told(told), org, basis=basis))
     assert set(found) ^ set(expected) == set()
     assert found == expected
 
 
 @SOME
-@given(bills(), tellings(), organizations())
+@given(bills(), tellings(), organizations(), BASES)
 def test_the_engine_says_what_the_reference_says(
-    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization
+    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization, basis: Basis
 ) -> None:
-    agree(bill, told, org)
+    agree(bill, told, org, basis)
 
 
 @pytest.mark.slow
 @THOUSANDS
-@given(bills(), tellings(), organizations())
+@given(bills(), tellings(), organizations(), BASES)
 def test_the_engine_says_what_the_reference_says_thousands_of_times(
-    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization
+    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization, basis: Basis
 ) -> None:
-    agree(bill, told, org)
+    agree(bill, told, org, basis)
 
 
 @SOME
-@given(bills().filter(bool), tellings(), organizations())
+@given(bills().filter(bool), tellings(), organizations(), BASES)
 def test_every_measure_of_every_charge_adds_up(
-    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization
+    bill: list[dict[str, Any]], told: list[dict[str, Any]], org: Organization, basis: Basis
 ) -> None:
-    found = engine(as_charges(bill), as_told(told), org)
+    found = engine(as_charges(bill), as_told(told), org, basis=basis)
     sums = found.group_by("charge_id").agg(pl.col(list(MEASURES)).sum()).sort("charge_id")
     expected = as_charges(bill).collect().sort("x_ChargeId").select(MEASURES.values())
     assert sums.drop("charge_id").rows() == expected.fill_null(0).rows()
