@@ -97,7 +97,9 @@ def told(
         holders.demand_known(named, must_match)
     more = remembered.select(pl.col("x_ChargeId").alias("charge_id"), focus.TAGS, *SUMMABLE)
     numbered = pl.concat([known, more]).with_row_index(ROW)
-    joined = named.join(numbered, on="charge_id").sort(ROW, *_ORDER, nulls_last=True)
+    joined = (
+        holders.as_said(named).join(numbered, on="charge_id").sort(ROW, *_ORDER, nulls_last=True)
+    )
     one = pl.lit(1).cast(money.DTYPE).alias(_RATIO)
     split = joined.with_columns(one, _is_split(), explained.measured().alias(_MEASURED))
     divided = attribution.divided(split, ROW, [_RATIO, *SUMMABLE])
