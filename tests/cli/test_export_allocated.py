@@ -10,6 +10,7 @@ import pytest
 
 from finops import focus
 from tests.conftest import Finops, fingerprint
+from tests.test_house import ROOT
 
 SEPTEMBER = "--from", "2024-09-01", "--to", "2024-10-01"
 PERIOD = "--period", "2024-09"
@@ -31,6 +32,14 @@ def test_the_months_charges_are_written_part_by_part(ran: Path, finops: Finops) 
     }
     assert set(split["x_AllocationRule"]) == {"network"}
     assert finops("focus", "check", path).code == 0
+
+
+def test_the_row_that_the_docs_show_is_in_the_file(ran: Path, finops: Finops) -> None:
+    page = (ROOT / "docs" / "focus-files.md").read_text(encoding="utf-8")
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    finops("export", "allocated", *PERIOD)
+    rows = pl.read_parquet(ran / "exports" / NAME)
+    assert shown in rows.select(list(shown)).to_dicts()
 
 
 def test_the_parts_add_up_to_the_charges_in_every_currency_and_measure(
@@ -76,7 +85,7 @@ def test_an_older_version_has_the_columns_it_knew(
     told = json.loads(
         finops("export", "allocated", *PERIOD, "--focus-version", version, "--json").out
     )
-    names = pl.read_parquet_schema(told["path"]).names()
+    names = pl.read_parquet(told["path"]).columns
     assert len([name for name in names if not name.startswith("x_")]) == columns
     assert len([name for name in names if name.startswith("Allocated")]) == allocated
     assert {column.name for column in focus.ALLOCATED} <= set(names)

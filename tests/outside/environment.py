@@ -1,9 +1,13 @@
-"""An environment for focus-validator, whose pins (NumPy below 2) do not go together with ours."""
+"""Environments for what checks our exports from outside, and does not go together with ours.
+
+focus-validator pins NumPy below 2; focus-data-toolkit, which knows FOCUS 1.4, is kept apart too.
+"""
 
 import fcntl
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ ROOT = Path(__file__).parent.parent.parent
 HOME = ROOT / ".venv-focus-validator"
 # With a newer pyarrow, which wants NumPy 2, the resolver finds no answer that starts.
 PACKAGES = ("focus-validator==2.2.1", "pyarrow<26")
+TOOLKIT = ROOT / ".venv-focus-validator-toolkit"
+TOOLKIT_PACKAGES = ("focus-data-toolkit[parquet]==0.14.1",)
 _SECONDS_MOST = 900
 
 _CONVERTER = "focus_validator/config_objects/focus_to_duckdb_converter.py"
@@ -20,23 +26,35 @@ _FOR_3_11 = """"'" + k.replace('"', '""') + "'" for k in ignore_keys"""
 
 
 def interpreter() -> Path:
-    """Make the environment once and return its Python; skips the test when it cannot be made."""
-    python = HOME / "bin" / "python"
-    with (ROOT / ".venv-focus-validator.lock").open("w") as lock:
+    """Return the Python that has focus-validator; skips the test when it cannot be made."""
+    return _made(HOME, PACKAGES, _patch)
+
+
+def toolkit() -> Path:
+    """Return the command of focus-data-toolkit; skips the test when it cannot be installed."""
+    python = _made(TOOLKIT, TOOLKIT_PACKAGES, lambda _: None)
+    return python.with_name("focus-toolkit")
+
+
+def _made(home: Path, packages: Sequence[str], finish: Callable[[Path], None]) -> Path:
+    """Make an environment once and return its Python."""
+    python = home / "bin" / "python"
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the tests may run in several processes
-        if not (HOME / ".made").exists():
+        if not (home / ".made").exists():
             try:
-                _make(python)
+                _install(home, python, packages)
+                finish(python)
             except (subprocess.SubprocessError, OSError) as error:
-                shutil.rmtree(HOME, ignore_errors=True)
-                pytest.skip(f"{' '.join(PACKAGES)} cannot be installed here: {_said(error)}")
-            (HOME / ".made").touch()
+                shutil.rmtree(home, ignore_errors=True)
+                pytest.skip(f"{' '.join(packages)} cannot be installed here: {_said(error)}")
+            (home / ".made").touch()
     return python
 
 
-def _make(python: Path) -> None:
-    shutil.rmtree(HOME, ignore_errors=True)
-    _run(sys.executable, "-m", "venv", str(HOME))
+def _install(home: Path, python: Path, packages: Sequence[str]) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    _run(sys.executable, "-m", "venv", str(home))
     _run(
         str(python),
         "-m",
@@ -45,8 +63,11 @@ def _make(python: Path) -> None:
         "--quiet",
         "--disable-pip-version-check",
         "--ignore-requires-python",  # it asks for 3.12, for the sake of one line
-        *PACKAGES,
+        *packages,
     )
+
+
+def _patch(python: Path) -> None:
     for path in HOME.glob(f"lib/*/site-packages/{_CONVERTER}"):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace(_NEEDS_3_12, _FOR_3_11), encoding="utf-8")
