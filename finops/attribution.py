@@ -79,7 +79,7 @@ def allocate(
     """Share out the charges of one partition; see `ALLOCATION_SCHEMA`.
 
     `held` says which workloads held what the charges are for: `holding.of` all of the partition's.
-    `basis` is what measured splits go by: see `finops.basis`.
+    `basis` is what measured splits go by: see `finops.deciding`.
     """
     allocations = wording.whole(*allocated(charges, organization, partition, held, basis))
     return allocations.select(ALLOCATION_SCHEMA.names()).lazy()
@@ -238,7 +238,8 @@ def on_the_day(
 ) -> pl.DataFrame:
     """Take back what was decided for cost centers and splits that nobody stands behind on `day`.
 
-    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others; `emptied` see above.
+    `decided` has the columns of `rules.DECISION_SCHEMA`, and any others; `emptied` says why of each
+    split that divides among nobody: see the function of that name.
     """
     closed = [id_ for id_, center in organization.cost_centers.items() if not center.valid_on(day)]
     if not closed and not emptied:

@@ -46,8 +46,8 @@ class Decided:
 class Kept:
     """Direct costs kept in a warehouse.
 
-    With `is_trusted`, what is there counts whatever decides it now: for those who come after
-    somebody who brought it up to date.
+    With `is_trusted`, what is there of other partitions than those that are asked about counts
+    whatever decides it now: for those who come after somebody who brought it up to date.
     """
 
     warehouse: Warehouse
@@ -95,7 +95,7 @@ class Deciding:
         if not self._measured:
             return NOTHING
         divided = sorted(self._direct_of(partition).splits)
-        return {name: self._amounts(self._measured[name], name, partition) for name in divided}
+        return {name: self._amounts(name, partition) for name in divided}
 
     def _without_splits(self, partition: Partition) -> Decided:
         source = charges.read(self._warehouse, partition)
@@ -127,10 +127,13 @@ class Deciding:
         return self._direct[partition]
 
     def _current(self, partition: Partition) -> Direct | None:
+        """Return what is kept when it is of now; of other partitions it may be trusted to be."""
         found = None if self._kept is None else self._kept.get(partition)
-        if found is None or (self._kept and self._kept.is_trusted):
-            return found
+        if found is None or self._kept is None:
+            return None
         if partition not in self._idems:
+            if self._kept.is_trusted:
+                return found
             self._without_splits(partition)
         return found if found.decided == self._idems[partition] else None
 
@@ -142,19 +145,21 @@ class Deciding:
             self._kept.put(partition, found)
         return found
 
-    def _amounts(self, split: Split, name: str, partition: Partition) -> dict[str, Decimal]:
+    def _amounts(self, name: str, partition: Partition) -> dict[str, Decimal]:
         """Add up what each member of a split has in its span, by what counts for it."""
-        amounts = self._told_in if split.method is SplitMethod.TELEMETRY else self._carried_in
+        split = self._measured[name]
+        if split.method is SplitMethod.TELEMETRY:
+            amounts = self._told_in(name, split.over, partition)
+        else:
+            amounts = self._carried_in(split, partition)
         found: dict[str, Decimal] = {}
-        for center, amount in amounts(split, name, partition):
+        for center, amount in amounts:
             target = split.target(self._organization.lineage(center))
             if target is not None:
                 found[target] = money.CONTEXT.add(found.get(target, Decimal(0)), amount)
         return {target: found[target] for target in sorted(found) if found[target]}
 
-    def _carried_in(
-        self, split: Split, _: str, partition: Partition
-    ) -> Iterator[tuple[str, Decimal]]:
+    def _carried_in(self, split: Split, partition: Partition) -> Iterator[tuple[str, Decimal]]:
         for each in self._partitions:
             if _is_in(split.over, each, partition):
                 for one in self._direct_of(each).carried:
@@ -162,16 +167,16 @@ class Deciding:
                         yield one.cost_center, one.amounts[split.by or ""]
 
     def _told_in(
-        self, split: Split, name: str, partition: Partition
+        self, name: str, span: Span, partition: Partition
     ) -> Iterator[tuple[str, Decimal]]:
-        for day in _days(split.over, partition):
+        for day in _days(span, partition):
             if day not in self._told:
-                named = {
-                    name: split
-                    for name, split in self._measured.items()
+                telling = {
+                    each: split
+                    for each, split in self._measured.items()
                     if split.method is SplitMethod.TELEMETRY
                 }
-                self._told[day] = telemetry.told(self._shelf, self._organization, named, day)
+                self._told[day] = telemetry.told(self._shelf, self._organization, telling, day)
             yield from self._told[day][name].items()
 
     @cached_property

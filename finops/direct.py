@@ -1,6 +1,7 @@
 """Direct costs: what cost centers carry of a partition's charges without any split.
 
-Whatever measured splits go by, these stay the same: so they are what splits can go by.
+They are worked out as if all members of measured splits had as much, so they do not depend on
+what they decide: where one charge goes to holders and to splits, by at most 10⁻¹⁸ for each part.
 """
 
 import json

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finops import moved, organization, posting, workloads
+from finops import charges, moved, organization, posting, workloads
 from finops.deciding import DIRECT, Deciding
 from finops.ledger import verify
 from finops.partition import Window
@@ -128,6 +128,19 @@ def test_kept_direct_costs_that_are_lost_or_damaged_are_worked_out_again(found: 
     company.warehouse.delete(first)
     company.warehouse.replace(second, b"{")
     assert posting.changed(company.warehouse, company.ledger, company.organization, OCTOBER) == []
+
+
+def test_who_attributes_alone_does_not_go_by_what_was_kept_before(found: Found) -> None:
+    company = found('method = "proportional", by = "billed_cost"')
+    lines = BILL.strip().splitlines()
+    company.deliver("\n".join(lines[:3]))
+    company.post()
+    company.deliver("\n".join(lines[:4]))
+    (changed,) = (one for one in charges.partitions(company.warehouse) if one.day.day == 2)
+    done = posting.attribute(company.warehouse, changed, company.organization)
+    posting.post(company.warehouse, company.ledger, [done], company.facts)
+    assert of_support(company) == {"ml": 6, "web": 2}
+    assert company.post() is None
 
 
 def test_the_previous_month_divides_this_one(tmp_path: Path) -> None:
