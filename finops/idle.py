@@ -30,6 +30,11 @@ class Idle(IdlePolicy):
 
     owners: Mapping[Slug, IdlePolicy] = {}
 
+    @property
+    def policies(self) -> dict[str, IdlePolicy]:
+        """Give every policy by what it is called."""
+        return {"idle": self} | {f"idle.owners.{key}": each for key, each in self.owners.items()}
+
     def policy(self, lineage: Sequence[str]) -> tuple[str, IdlePolicy]:
         """Find the policy for an owner by its lineage, nearest first, and what it is called."""
         for center in lineage:
@@ -48,8 +53,7 @@ def broken_references(
             yield Issue(
                 f"{name}: idle.owners.{owner}", f"there is no cost center {owner!r}; {hint}"
             )
-    policies = {"idle": idle} | {f"idle.owners.{key}": each for key, each in idle.owners.items()}
-    for where, policy in policies.items():
+    for where, policy in idle.policies.items():
         if policy.cost_center is not None and policy.cost_center not in centers:
             hint = suggestion(policy.cost_center, list(centers))
             yield Issue(

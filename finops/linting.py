@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import polars as pl
 
-from finops import conditions
+from finops import conditions, splits
 from finops.dimension_sets import DimensionSets
 from finops.errors import Severity
 from finops.organization import Organization
@@ -210,11 +210,17 @@ def _unused(
     organization: Organization, trials: Sequence[Trial], period: str | None
 ) -> Iterator[Finding]:
     rules = organization.rules
-    splits = {rule.split for rule in rules}
+    policies = organization.idle.policies.values()
+    dividing = [each.split for each in (*rules, *policies) if each.split is not None]
+    used = splits.used(organization.splits, dividing)
     lookups = {rule.lookup for rule in rules}
     for name in organization.splits:
-        if name not in splits:
-            yield Finding(Fault.UNUSED, f"split {name}", "no rule names it; take it out")
+        if name not in used:
+            yield Finding(
+                Fault.UNUSED,
+                f"split {name}",
+                "no rule and no idle policy leads to it; take it out",
+            )
     for name in organization.lookups:
         if name not in lookups:
             yield Finding(Fault.UNUSED, f"lookup {name}", "no rule names it; take it out")
@@ -225,7 +231,8 @@ def _unused(
 def _unused_cost_centers(
     organization: Organization, trials: Sequence[Trial], period: str | None
 ) -> Iterator[Finding]:
-    named = {rule.cost_center for rule in organization.rules}
+    policies = organization.idle.policies.values()
+    named = {each.cost_center for each in (*organization.rules, *policies)}
     for table in organization.lookups.values():
         named |= set(table.values())
     for split in organization.splits.values():
@@ -238,7 +245,7 @@ def _unused_cost_centers(
             yield Finding(
                 Fault.UNUSED,
                 f"cost center {center}",
-                "no rule, split or tag sends it anything, nor to any below it; "
+                "no rule, idle policy, split or tag sends it anything, nor to any below it; "
                 "take it out or correct the tags",
             )
 

@@ -114,6 +114,17 @@ def test_what_nobody_uses_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_what_only_idle_policies_and_other_splits_name_is_used(tmp_path: Path) -> None:
+    text = """
+    idle = { split = "outer", owners = { web = { cost_center = "pool" } } }
+    cost_centers.pool = { type = "team", name = "Pool" }
+    splits.outer = { method = "even", among = ["ml", "splits.inner"] }
+    splits.inner = { method = "even", among = ["ml", "web"] }
+    splits.alone = { method = "even", among = ["ml", "splits.inner"] }
+    """ + rule("all", "{ BillingCurrency = true }")
+    assert found(tmp_path, text) == [(Fault.UNUSED, "split alone")]
+
+
 def test_a_cost_center_that_only_tags_name_counts_as_used_when_they_do(tmp_path: Path) -> None:
     text = rule("team", "{ Tags.team = true }", 'cost_center_from = "Tags.team"')
     assert found(tmp_path, text) == []
