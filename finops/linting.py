@@ -210,9 +210,9 @@ def _unused(
     organization: Organization, trials: Sequence[Trial], period: str | None
 ) -> Iterator[Finding]:
     rules = organization.rules
-    policies = organization.idle.policies.values()
-    dividing = [each.split for each in (*rules, *policies) if each.split is not None]
-    used = splits.used(organization.splits, dividing)
+    dividing = [rule.split for rule in rules]
+    dividing += [policy.split for policy in organization.idle.policies.values()]
+    used = splits.used(organization.splits, [name for name in dividing if name is not None])
     lookups = {rule.lookup for rule in rules}
     for name in organization.splits:
         if name not in used:
@@ -231,8 +231,8 @@ def _unused(
 def _unused_cost_centers(
     organization: Organization, trials: Sequence[Trial], period: str | None
 ) -> Iterator[Finding]:
-    policies = organization.idle.policies.values()
-    named = {each.cost_center for each in (*organization.rules, *policies)}
+    named = {rule.cost_center for rule in organization.rules}
+    named |= {policy.cost_center for policy in organization.idle.policies.values()}
     for table in organization.lookups.values():
         named |= set(table.values())
     for split in organization.splits.values():
