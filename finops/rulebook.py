@@ -81,7 +81,17 @@ def flattened(rule: Any) -> Any:
     return {**rule, "match": flat}
 
 
-class Rule(Dated):
+class Matching(Frozen):
+    """What has conditions in a table `match`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, table: Any) -> Any:
+        """Accept `Tags.team = …`, which TOML reads as a table, for `"Tags.team" = …`."""
+        return flattened(table)
+
+
+class Rule(Matching, Dated):
     """Charges that meet every condition of `match` go where one of the outcomes says.
 
     `cost_center_from` names a column or tag whose value is a cost center's id, name or alias; with
@@ -94,12 +104,6 @@ class Rule(Dated):
     cost_center_from: str | None = None
     lookup: str | None = None
     split: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, table: Any) -> Any:
-        """Accept `Tags.team = …`, which TOML reads as a table, for `"Tags.team" = …`."""
-        return flattened(table)
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "Rule":
@@ -117,7 +121,7 @@ class Rule(Dated):
         return (*self.match, *looked_up)
 
 
-class VirtualValue(Dated):
+class VirtualValue(Matching, Dated):
     """One line of a virtual tag: the value of charges that meet `match` (all without one).
 
     `value_from` takes the value of a column or tag, and does not match where there is none.
@@ -126,11 +130,6 @@ class VirtualValue(Dated):
     value: str | None = Field(default=None, min_length=1)
     value_from: str | None = None
     match: Match = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, table: Any) -> Any:
-        return flattened(table)
 
     @model_validator(mode="after")
     def _one_value(self) -> "VirtualValue":

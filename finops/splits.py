@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from finops import money, weights
 from finops.identity import slug
-from finops.rulebook import Match, flattened
-from finops.settings import Currency, Exact, Frozen
+from finops.rulebook import Match, Matching
+from finops.settings import Currency, Exact
 from finops.weights import Shares, Weighted
 
 INNER = "splits."
@@ -66,7 +66,7 @@ def _member(value: object) -> object:
 Member = Annotated[str, BeforeValidator(_member)]
 
 
-class Split(Frozen):
+class Split(Matching):
     """How a shared charge is divided among cost centers, and other splits (`splits.NAME`).
 
     `even`: equal parts. `fixed`: shares that add up to 1. `proportional`: by what the cost centers
@@ -82,11 +82,6 @@ class Split(Frozen):
     over: Span = Span.DAY
     currency: Currency = "USD"
     match: Match = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, table: Any) -> Any:
-        return flattened(table)
 
     @model_validator(mode="after")
     def _complete(self) -> "Split":
