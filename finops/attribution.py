@@ -58,9 +58,6 @@ _WORDS: Mapping[str, str] = {
     "unit": "ConsumedUnit",
     "gpu_model": "x_GpuModel",
 }
-OF_CHARGE: Mapping[str, str] = {**_NUMBERS, **_WORDS}
-"""What an allocation says as its charge does, and the FOCUS column it stands in there."""
-
 _ACCOUNTS = ("SubAccountId", "BillingAccountId")
 
 _PART = "~part"

@@ -9,7 +9,6 @@ AllocatedTags. `docs/focus-files.md` says the same for readers of the file.
 
 import functools
 import json
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -23,7 +22,6 @@ from finops.holders import KIND, NAME
 from finops.holding import Holding
 from finops.ledger import reference
 from finops.organization import Organization
-from finops.partition import Window
 from finops.rules import STEP_SPLIT
 
 BY_WORKLOADS, BY_SHARES = "finops:workload", "finops:split"
@@ -43,13 +41,12 @@ SUMMABLE = tuple(
 ROW = "~row"
 """The place of its charge among the charges of the partition."""
 
-_ENTRY, _BY = "x_LedgerEntry", "~by"
 _OURS = {
     "x_CostCenter": pl.col("cost_center"),
     "x_AllocationStep": pl.col("step"),
     "x_AllocationRule": pl.col("rule"),
     "x_AllocationReason": pl.col("reason"),
-    _ENTRY: reference(),
+    "x_LedgerEntry": reference(),
 }
 _UNITS = {
     GPU_TIME: "GPU-Hours",
@@ -61,65 +58,38 @@ _RATIO, _IS_SPLIT, _MEASURED = "~ratio", "~is_split", "~measured"
 _ORDER = ("cost_center", "step", "rule", "reason", "index", "row")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What rows say: `parts` has `ROW` and what replaces columns of that charge or joins them.
-
-    `remembered` are charges that only the ledger still knows: they count on where the charges of
-    the partition end.
-    """
-
-    parts: pl.DataFrame
-    remembered: pl.DataFrame
-
-
 def told(
     entries: pl.DataFrame,
     charges: pl.LazyFrame,
     held: Holding | None,
     organization: Organization,
-    must_match: str | None,
-) -> Told:
+    where: str,
+) -> pl.DataFrame:
     """Say of each of `entries` what its row says: all that the ledger holds live of a partition.
 
-    `held` is what `holders.holding_of` gives for them; names of cost centers are those of
-    `organization`. With `must_match`, the partition's path, raises `ExportError` when entries,
-    charges and workloads are not of each other; without it, what the warehouse no longer knows
-    is what the ledger remembers.
+    The parts have `ROW` and what replaces columns of that charge or joins them. `held` is what
+    `holders.holding_of` gives for the entries; names of cost centers are those of `organization`.
+    Raises `ExportError` when entries, charges and workloads are not of each other; `where` is the
+    partition's path.
     """
     origin = charges.select(pl.col("x_ChargeId").alias("charge_id"), focus.TAGS, *SUMMABLE)
     known = origin.collect()
-    gone = entries.join(known, on="charge_id", how="anti", maintain_order="left")
-    remembered = _remembered(gone)
+    _demand_each_other(entries, known, where)
     named = holders.named(entries, charges, held)
-    if must_match is not None:
-        _demand_each_other(entries, known, gone, must_match)
-        holders.demand_known(named, must_match)
-    more = remembered.select(pl.col("x_ChargeId").alias("charge_id"), focus.TAGS, *SUMMABLE)
-    numbered = pl.concat([known, more]).with_row_index(ROW)
-    joined = (
-        holders.as_said(named).join(numbered, on="charge_id").sort(ROW, *_ORDER, nulls_last=True)
+    holders.demand_known(named, where)
+    joined = named.join(known.with_row_index(ROW), on="charge_id").sort(
+        ROW, *_ORDER, nulls_last=True
     )
     one = pl.lit(1).cast(money.DTYPE).alias(_RATIO)
     split = joined.with_columns(one, _is_split(), explained.measured().alias(_MEASURED))
     divided = attribution.divided(split, ROW, [_RATIO, *SUMMABLE])
-    parts = divided.select(
+    return divided.select(
         ROW,
         *SUMMABLE,
         *(pl.col(name).alias(column) for name, column in MEASURES.items()),
         *(said.alias(name) for name, said in _OURS.items()),
         *_allocated(divided, organization),
     )
-    return Told(parts, remembered)
-
-
-def taken_back(parts: pl.DataFrame, reversals: pl.DataFrame) -> pl.DataFrame:
-    """Keep the parts whose entries these ledger rows reverse, and make them negative."""
-    by = reversals.select(pl.col("corrects").alias(_ENTRY), reference().alias(_BY))
-    kept = parts.join(by, on=_ENTRY, maintain_order="left")
-    return kept.with_columns(
-        -pl.col(*SUMMABLE, *MEASURES.values()), pl.col(_BY).alias(_ENTRY)
-    ).drop(_BY)
 
 
 def rows(charges: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
@@ -137,36 +107,9 @@ def rows(charges: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def corrected(rows: pl.DataFrame, month: str) -> pl.DataFrame:
-    """Make rows of a closed month corrections that count in `month`, as FOCUS wants them.
-
-    They stand in that billing period, and not on the invoice of the closed one.
-    """
-    window = Window.of_period(month)
-    return rows.with_columns(
-        ChargeClass=pl.lit("Correction"),
-        BillingPeriodStart=pl.lit(window.start_at, focus.TIME_DTYPE),
-        BillingPeriodEnd=pl.lit(window.end_at, focus.TIME_DTYPE),
-        InvoiceId=pl.lit(None, pl.String),
-        InvoiceDetailId=pl.lit(None, pl.String),
-    )
-
-
-def _remembered(gone: pl.DataFrame) -> pl.DataFrame:
-    """Make of ledger entries what there is to know of their charges; the rest is null."""
-    first = gone.unique("charge_id", keep="first", maintain_order=True)
-    said = {column: pl.col(name) for name, column in attribution.OF_CHARGE.items()}
-    month = (pl.col("period") + "-01").str.to_date().cast(focus.TIME_DTYPE)
-    said |= {"BillingPeriodStart": month, "BillingPeriodEnd": month.dt.offset_by("1mo")}
-    return first.select(
-        said.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in focus.SCHEMA.items()
-    )
-
-
-def _demand_each_other(
-    entries: pl.DataFrame, charges: pl.DataFrame, gone: pl.DataFrame, where: str
-) -> None:
+def _demand_each_other(entries: pl.DataFrame, charges: pl.DataFrame, where: str) -> None:
     behind = "run `finops attribute` for that day first, nothing was exported"
+    gone = entries.join(charges, on="charge_id", how="anti", maintain_order="left")
     if len(gone):
         entry, charge = gone.select(reference(), "charge_id").row(0)
         raise ExportError(

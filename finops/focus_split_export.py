@@ -4,7 +4,6 @@ The ledger is read at one checkpoint, partition by partition, and every entry th
 row of its charge: `finops.focus_split` says how.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,18 +24,15 @@ from finops.attribution import MEASURES
 from finops.charges import CHARGES, QUARANTINE
 from finops.errors import ExportError
 from finops.focus_file import GROUP_ROWS, Sums, Tally
-from finops.focus_split import ROW, Told
-from finops.ledger import ENTRY_SCHEMA, Checkpoint, Ledger, live, reference
+from finops.focus_split import ROW
+from finops.ledger import ENTRY_SCHEMA, Checkpoint, Ledger, live
 from finops.organization import Organization
 from finops.partition import Partition, parse_period
 from finops.tabular import said
 from finops.warehouse import Warehouse
 from finops.workloads import Shelf
 
-BOOKED = pl.col("period")
-"""The month that an entry counts in."""
-
-_METHOD, _CHECKPOINT, _ENTRY = "AllocatedMethodId", "x_LedgerCheckpoint", "x_LedgerEntry"
+_METHOD, _CHECKPOINT = "AllocatedMethodId", "x_LedgerCheckpoint"
 _NO_ENTRIES = {"index": pl.Int64(), **ENTRY_SCHEMA}
 _COSTS = {MEASURES[name]: name for name in MEASURES if MEASURES[name] in focus.COSTS}
 
@@ -103,7 +99,7 @@ def write(  # noqa: PLR0913, PLR0917 - what, by whom, where to, and who is told
     def is_chosen(partition: Partition) -> bool:
         return partition.period == period and (not sources or partition.source in sources)
 
-    reading = _Reading(warehouse, organization, names, period, head, progress)
+    reading = _Reading(warehouse, organization, names, head, progress)
     batches = reading.batches(ledger.histories(head.size, is_chosen), filter(is_chosen, there))
     empty, name = focus_export.empty(names), _file_name(period, version, sources)
     path = focus_file.publish(folder, name, empty, batches, reading.held)
@@ -133,7 +129,6 @@ class _Reading:
     warehouse: Warehouse
     organization: Organization
     names: Sequence[str]
-    period: str
     head: Checkpoint
     progress: Callable[[int], None]
     held: Tally = field(default_factory=Tally)
@@ -155,40 +150,27 @@ class _Reading:
     def _rows(
         self, partition: Partition, history: pl.DataFrame, shelf: Shelf
     ) -> Iterator[pl.DataFrame]:
-        """Give what counts of a partition in the month: what became true in it, less what was."""
+        """Give the rows of a partition: what no later entry took back."""
         try:
             source = charges.read(self.warehouse, partition)
         except KeyError:
             source = pl.LazyFrame(schema=focus.SCHEMA)
-        before = live(history.filter(self.period > BOOKED))
-        now = live(history.filter(self.period >= BOOKED))
-        mine = history.filter(self.period == BOOKED)
-        where = partition.path if now.equals(live(history)) else None
-        self._count(mine)
+        entries = live(history)
+        self._count(entries)
         try:
-            told = self._told(now, source, shelf, where)
-            parts = told.parts.join(_entries(mine), on=_ENTRY, how="semi", maintain_order="left")
-            yield from self._made(partition, source, Told(parts, told.remembered))
-            if len(before):
-                told = self._told(before, source, shelf, None)
-                parts = focus_split.taken_back(told.parts, mine.drop_nulls("corrects"))
-                yield from self._made(partition, source, Told(parts, told.remembered))
+            held = holders.holding_of(entries, source, shelf)
+            parts = focus_split.told(entries, source, held, self.organization, partition.path)
+            yield from self._made(partition, source, parts)
         except pl.exceptions.PolarsError as error:
             raise ExportError(
                 f"{partition.key(CHARGES)}: cannot be read ({said(error)}); bring these charges "
                 f"in again, nothing was exported"
             ) from None
 
-    def _told(
-        self, entries: pl.DataFrame, source: pl.LazyFrame, shelf: Shelf, where: str | None
-    ) -> Told:
-        held = holders.holding_of(entries, source, shelf)
-        return focus_split.told(entries, source, held, self.organization, where)
-
-    def _count(self, mine: pl.DataFrame) -> None:
-        """Count the money that the ledger has in the month, from the entries as they stand."""
+    def _count(self, entries: pl.DataFrame) -> None:
+        """Count the money that the ledger has in the month."""
         _, sums = focus_file.counted(
-            mine.lazy().select(
+            entries.lazy().select(
                 pl.col("currency").alias("BillingCurrency"),
                 *(pl.col(name).alias(cost) for cost, name in _COSTS.items()),
             )
@@ -196,30 +178,24 @@ class _Reading:
         self.held.add(0, sums)
 
     def _made(
-        self, partition: Partition, source: pl.LazyFrame, told: Told
+        self, partition: Partition, source: pl.LazyFrame, parts: pl.DataFrame
     ) -> Iterator[pl.DataFrame]:
-        """Bring charges and what is told of them together, a few rows at a time."""
+        """Bring charges and their parts together, a few rows at a time."""
         first = 0
-        split = told.parts.filter(pl.col(_METHOD).is_not_null()).get_column(ROW)
+        split = parts.filter(pl.col(_METHOD).is_not_null()).get_column(ROW)
         self.split += split.n_unique()
         self.parts += len(split)
-        self.held.add(len(told.parts), {})
-        for batch in itertools.chain(focus_export.batches(source), [told.remembered]):
+        self.held.add(len(parts), {})
+        for batch in focus_export.batches(source):
             tagged = batch
             if self.organization.virtual_tags:
                 tagged = virtual_tags.tagged(batch, self.organization, partition)
             ends = pl.Series([first, first + len(batch)], dtype=pl.UInt32)
-            begin, end = told.parts.get_column(ROW).search_sorted(ends, side="left")
-            for piece in told.parts[begin:end].iter_slices(GROUP_ROWS):
+            begin, end = parts.get_column(ROW).search_sorted(ends, side="left")
+            for piece in parts[begin:end].iter_slices(GROUP_ROWS):
                 made = focus_split.rows(tagged, piece.with_columns(pl.col(ROW) - first))
-                if partition.period != self.period:
-                    made = focus_split.corrected(made, self.period)
                 head = pl.lit(f"{self.head.size} {self.head.root}").alias(_CHECKPOINT)
                 with_head = made.lazy().with_columns(head)
                 yield focus_export.lifted(with_head, self.names).collect()
             first += len(batch)
             self.progress(len(batch))
-
-
-def _entries(mine: pl.DataFrame) -> pl.DataFrame:
-    return mine.select(reference().alias(_ENTRY))

@@ -55,14 +55,6 @@ def named(entries: pl.DataFrame, charges: pl.LazyFrame, held: Holding | None) ->
     )
 
 
-def as_said(named: pl.DataFrame) -> pl.DataFrame:
-    """Name the workloads that nobody tells of any more as the ledger's reasons do; no tags."""
-    kind, name = (explained.holder().str.extract(r"(?s)^(\S+) (.*)$", place) for place in (1, 2))
-    return named.with_columns(
-        pl.coalesce(KIND, kind).alias(KIND), pl.coalesce(NAME, name).alias(NAME)
-    )
-
-
 def demand_known(told: pl.DataFrame, where: str) -> None:
     """Raise `ExportError` when the ledger names a workload that nobody tells of any more."""
     unknown = told.filter((pl.col("step") == STEP_WORKLOAD) & pl.col(KIND).is_null())
